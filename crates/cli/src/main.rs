@@ -1,1 +1,30 @@
-fn main(){}
+//! The `kendall` command: arguments, files, progress. No model lives here.
+//!
+//! Exit codes: 0 ok; 1 the run failed (it stalled, a schedule differs, a file cannot be written); 2 usage or invalid
+//! input; 130 interrupted.
+
+mod args;
+mod commands;
+mod exit;
+mod progress;
+mod scenario_file;
+mod workload;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Run(run) => commands::run(&run),
+        Command::Conformance(conformance) => commands::conformance(&conformance),
+        Command::Catalog(catalog) => commands::catalog(&catalog),
+        Command::Schema => commands::schema(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}

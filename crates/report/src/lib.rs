@@ -1,1 +1,19 @@
-//! placeholder
+//! Records in; files and tables out.
+//!
+//! | part | what it makes |
+//! |---|---|
+//! | [`OutputDir`] | files that appear whole or not at all |
+//! | [`RequestsCsv`], [`StepsCsv`] | one row a request, one row a step, written as the run goes on |
+//! | [`RunReport`] | the run's `summary.json` and its table |
+//!
+//! Architecture invariant: nothing here runs a simulation.
+
+mod csv_files;
+mod number;
+mod output_dir;
+mod run_report;
+mod table;
+
+pub use csv_files::{RequestsCsv, StepsCsv};
+pub use output_dir::{OutputDir, OutputError, OutputFile};
+pub use run_report::RunReport;

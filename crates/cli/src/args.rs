@@ -1,0 +1,90 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Simulates LLM servers: what will happen under this load?
+#[derive(Debug, Parser)]
+#[command(name = "kendall", version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Simulate a scenario and print its figures
+    Run(RunArgs),
+    /// Replay golden schedules of the real vLLM scheduler, step by step
+    Conformance(ConformanceArgs),
+    /// List what is built in: GPUs, models, step-time profiles, with sources
+    Catalog(CatalogArgs),
+    /// Print the JSON Schema of the scenario file
+    Schema,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall run                                   the embedded quick start
+  kendall run scenarios/quickstart.toml --out results
+  kendall run scenarios/quickstart.toml --set workload.arrivals.rate_per_s=8 --seed 1
+
+Exit codes: 0 ok, 1 the run failed or stalled, 2 invalid input, 130 interrupted.")]
+pub(crate) struct RunArgs {
+    /// Scenario file (TOML); without one, the embedded quick start: a 1.5B model on one A10G
+    pub scenario: Option<PathBuf>,
+    /// Change a key of the scenario, for instance `server.max_num_seqs=32`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Seed of all random numbers [default: the scenario's, or 0]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Write summary.json, requests.csv and the resolved scenario.toml into this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Write steps.csv too: one row for each engine step
+    #[arg(long, requires = "out")]
+    pub steps: bool,
+    /// Print summary.json instead of the table
+    #[arg(long)]
+    pub json: bool,
+    /// Print the fidelity ledger: how each setting is treated, and where it comes from
+    #[arg(long, conflicts_with = "json")]
+    pub ledger: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  kendall conformance tests/golden
+
+Exit codes: 0 all schedules agree in every field, 1 one differs, 2 invalid input.")]
+pub(crate) struct ConformanceArgs {
+    /// Folder with *.scenario.json and *.golden.json.gz
+    pub dir: PathBuf,
+    /// Print JSON instead of lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CatalogArgs {
+    /// What to list; all if absent
+    pub what: Option<CatalogPart>,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CatalogPart {
+    Gpus,
+    Models,
+    Profiles,
+    Engines,
+}

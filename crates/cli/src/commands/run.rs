@@ -1,0 +1,147 @@
+//! `kendall run`
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kendall_des::{SimDuration, SimTime};
+use kendall_report::{OutputDir, OutputError, RequestsCsv, RunReport, StepsCsv};
+use kendall_serving::scenario::{Server, resolve};
+use kendall_serving::{
+    EngineGauges, Observer, RequestRecord, RunMetrics, Simulation, SimulationError, StepRecord,
+};
+
+use crate::args::RunArgs;
+use crate::exit::{Failure, print};
+use crate::progress::{Progress, interrupt_flag};
+use crate::scenario_file::ScenarioFile;
+use crate::workload;
+
+pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+    let file = ScenarioFile::read(args.scenario.as_deref(), &args.set)?;
+    let resolved = resolve(&file.scenario).map_err(|error| file.mistake(error))?;
+    let seed = args.seed.or(file.scenario.seed).unwrap_or(0);
+    let ready = workload::open(&file, seed)?;
+    let out = args.out.as_deref().map(OutputDir::create).transpose()?;
+    let watcher = Watcher {
+        metrics: RunMetrics::new(&resolved.simulation.engine, resolved.simulation.replicas, resolved.goodput),
+        requests: out.as_ref().map(|out| RequestsCsv::new(out.begin("requests.csv")?)).transpose()?,
+        steps: out.as_ref().filter(|_| args.steps).map(|out| StepsCsv::new(out.begin("steps.csv")?)).transpose()?,
+        progress: Progress::new(ready.total, args.quiet),
+        interrupted: interrupt_flag(),
+    };
+    if ready.total.is_none() {
+        watcher.progress.animate();
+    }
+    let simulation = Simulation::new(&resolved.simulation, ready.requests, watcher)
+        .map_err(|error| Failure::Invalid(error.to_string()))?;
+    let (end, watcher) = simulation.run().map_err(|error| match error {
+        SimulationError::Config(_) | SimulationError::Workload(_) | SimulationError::Unsorted { .. } => {
+            Failure::Invalid(error.to_string())
+        }
+        SimulationError::BeyondHorizon => Failure::Failed(error.to_string()),
+    })?;
+    watcher.progress.clear();
+    if end.interrupted {
+        return Err(Failure::Interrupted);
+    }
+    let report = RunReport {
+        kendall_version: env!("CARGO_PKG_VERSION"),
+        name: &file.name,
+        what: what(&file.scenario.server),
+        seed,
+        resolved: &resolved,
+        end: &end,
+        metrics: watcher.metrics.summary(end.end),
+    };
+    let json = format!("{:#}\n", report.to_json());
+    if let Some(out) = &out {
+        watcher.finish_files()?;
+        out.write("scenario.toml", file.text().as_bytes())?;
+        out.write("summary.json", json.as_bytes())?;
+    }
+    if args.json {
+        print(&json)?;
+    } else {
+        let mut text = report.to_table();
+        if args.ledger {
+            text.push_str(&ledger(&resolved.ledger));
+        }
+        print(&text)?;
+    }
+    Ok(if end.stalled.is_some() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn what(server: &Server) -> String {
+    match (&server.model, &server.gpu) {
+        (Some(model), Some(gpu)) => {
+            let gpus = server.tensor_parallel_size.filter(|&gpus| gpus > 1).map(|gpus| format!("{gpus} x ")).unwrap_or_default();
+            format!("{model} on {gpus}{gpu}")
+        }
+        (Some(model), None) => format!("{model} with given step times"),
+        _ => "a server with given step times".into(),
+    }
+}
+
+fn ledger(entries: &[kendall_serving::scenario::LedgerEntry]) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["setting", "value", "treatment", "from", "note"]);
+    for entry in entries {
+        let treatment = format!("{:?}", entry.treatment).to_lowercase();
+        table.add_row([entry.setting, &entry.value, &treatment, &entry.source, entry.note]);
+    }
+    let mut text = String::new();
+    let _ = writeln!(text, "\n{table}");
+    text
+}
+
+/// Everything that watches a run: metrics, files, progress, the interrupt key.
+struct Watcher {
+    metrics: RunMetrics,
+    requests: Option<RequestsCsv>,
+    steps: Option<StepsCsv>,
+    progress: Progress,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Watcher {
+    fn finish_files(self) -> Result<(), OutputError> {
+        self.requests.map(RequestsCsv::finish).transpose()?;
+        self.steps.map(StepsCsv::finish).transpose()?;
+        Ok(())
+    }
+}
+
+impl Observer for Watcher {
+    fn token_gaps(&mut self, gap: SimDuration, n: u64) {
+        self.metrics.token_gaps(gap, n);
+    }
+
+    fn departed(&mut self, record: &RequestRecord) {
+        self.metrics.departed(record);
+        if let Some(requests) = &mut self.requests {
+            requests.write(record);
+        }
+        self.progress.tick();
+    }
+
+    fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
+        self.metrics.gauges(replica, now, gauges);
+    }
+
+    fn wants_steps(&self) -> bool {
+        self.steps.is_some()
+    }
+
+    fn step(&mut self, step: StepRecord) {
+        if let Some(steps) = &mut self.steps {
+            steps.write(&step);
+        }
+    }
+
+    fn wants_to_stop(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,117 @@
+//! The scenario file with the changes of `--set`, and pictures of mistakes in it.
+
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use kendall_serving::scenario::{Scenario, ScenarioError};
+use toml_edit::{DocumentMut, Item, Table};
+
+use crate::exit::Failure;
+
+/// The scenario that `kendall run` plays without arguments.
+const QUICKSTART: &str = include_str!("../../../scenarios/quickstart.toml");
+
+/// A scenario with the text that it was read from.
+#[derive(Debug)]
+pub(crate) struct ScenarioFile {
+    /// How messages call it.
+    origin: String,
+    /// Its text after `--set`.
+    text: String,
+    /// Paths in it are relative to this folder.
+    folder: PathBuf,
+    /// Name for results.
+    pub name: String,
+    pub scenario: Scenario,
+}
+
+impl ScenarioFile {
+    /// Reads a scenario, or the embedded one, and applies `KEY=VALUE` changes.
+    pub(crate) fn read(path: Option<&Path>, changes: &[String]) -> Result<Self, Failure> {
+        let (mut origin, original, folder) = match path {
+            None => ("quickstart.toml (embedded)".into(), QUICKSTART.to_owned(), PathBuf::from(".")),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    Failure::Invalid(format!("{}: cannot read this scenario: {error}", path.display()))
+                })?;
+                (path.display().to_string(), text, path.parent().unwrap_or(Path::new(".")).to_owned())
+            }
+        };
+        let text = if changes.is_empty() {
+            original
+        } else {
+            origin = format!("{origin} with --set {}", changes.join(" --set "));
+            changed(&original, changes).map_err(|error| picture(&origin, &original, &error))?
+        };
+        let scenario = Scenario::from_toml(&text).map_err(|error| picture(&origin, &text, &error))?;
+        let stem = path.map_or("quickstart".into(), |path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+        let name = scenario.name.clone().unwrap_or(stem);
+        Ok(Self { origin, text, folder, name, scenario })
+    }
+
+    /// The text as it was played.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// A path of the scenario from here.
+    pub(crate) fn resolve_path(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// The failure for a mistake in this scenario, shown in its text.
+    pub(crate) fn mistake(&self, error: ScenarioError) -> Failure {
+        picture(&self.origin, &self.text, &error.located_in(&self.text))
+    }
+}
+
+/// Applies `a.b.c=value` changes to the text. Values are TOML; what is not TOML is taken as a string.
+fn changed(text: &str, changes: &[String]) -> Result<String, ScenarioError> {
+    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| ScenarioError {
+        field: None,
+        message: error.message().to_owned(),
+        span: error.span(),
+    })?;
+    for change in changes {
+        let (key, value) = change.split_once('=').ok_or_else(|| {
+            ScenarioError { field: None, message: format!("--set {change}: write it as KEY=VALUE"), span: None }
+        })?;
+        let value: toml_edit::Value = value.trim().parse().unwrap_or_else(|_| value.trim().into());
+        set(document.as_table_mut(), key.trim(), value)
+            .map_err(|message| ScenarioError { field: None, message: format!("--set {change}: {message}"), span: None })?;
+    }
+    Ok(document.to_string())
+}
+
+fn set(table: &mut Table, key: &str, value: toml_edit::Value) -> Result<(), String> {
+    let parts: Vec<_> = key.split('.').collect();
+    let (last, path) = parts.split_last().ok_or("the key is empty")?;
+    if parts.iter().any(|part| part.is_empty()) {
+        return Err("a part of the key is empty".into());
+    }
+    let mut item: &mut dyn toml_edit::TableLike = table;
+    for part in path {
+        let next = item.entry(part).or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(true);
+            Item::Table(table)
+        });
+        item = next.as_table_like_mut().ok_or_else(|| format!("`{part}` is a value, not a table"))?;
+    }
+    item.insert(last, Item::Value(value));
+    Ok(())
+}
+
+/// The mistake with the line that it is in.
+fn picture(origin: &str, text: &str, error: &ScenarioError) -> Failure {
+    let title = error.to_string();
+    let report = match &error.span {
+        Some(span) => {
+            let span = span.start.min(text.len())..span.end.min(text.len());
+            let snippet = Snippet::source(text).path(origin).annotation(AnnotationKind::Primary.span(span));
+            Renderer::plain().render(&[Level::ERROR.primary_title(&title).element(snippet)])
+        }
+        None => format!("error: {origin}: {title}"),
+    };
+    Failure::Invalid(report)
+}

@@ -1,0 +1,146 @@
+//! The run's table for a terminal.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::number::{percent, significant, whole};
+use crate::run_report::RunReport;
+
+impl RunReport<'_> {
+    /// The run in a screenful of plain text.
+    pub fn to_table(&self) -> String {
+        let metrics = &self.metrics;
+        let replicas = self.resolved.simulation.replicas;
+        let mut text = String::new();
+        let several = if replicas > 1 { format!(", {replicas} replicas") } else { String::new() };
+        let _ = writeln!(text, "{}: {}, {}{several}, seed {}", self.name, self.what, self.resolved.engine, self.seed);
+        let mut facts = facts_table();
+        let mut fact = |name: &str, value: String| {
+            facts.add_row([name.to_owned(), value]);
+        };
+        fact("status", if self.end.stalled.is_some() { "STALLED".into() } else { self.status().into() });
+        fact("requests", self.request_counts());
+        fact(
+            "throughput",
+            format!(
+                "{} req/s, {} output tok/s over {} s simulated",
+                significant(metrics.request_throughput),
+                significant(metrics.output_throughput),
+                significant(Some(metrics.duration_s))
+            ),
+        );
+        if let (Some(goodput), Some(attained)) = (metrics.request_goodput, metrics.slo_attainment) {
+            let limits = self.limits();
+            let good = significant(Some(goodput));
+            fact("goodput", format!("{good} req/s: {} of {} requests kept {limits}", percent(Some(attained)), whole(metrics.num_requests)));
+        }
+        fact(
+            "batch",
+            format!(
+                "{} running (max {}), {} waiting (max {})",
+                significant(metrics.num_running.mean),
+                metrics.num_running.max,
+                significant(metrics.num_waiting.mean),
+                metrics.num_waiting.max
+            ),
+        );
+        fact(
+            "KV cache",
+            format!(
+                "{}, {} used (max {}), {} of held slots empty",
+                self.kv_blocks(),
+                percent(metrics.kv_cache_usage.mean),
+                percent(Some(metrics.kv_cache_usage.max)),
+                percent(metrics.internal_fragmentation)
+            ),
+        );
+        if let Some(rate) = self.prefix_cache_hit_rate() {
+            fact("prefix cache", format!("{} of prompt tokens hit", percent(Some(rate))));
+        }
+        fact("step time", self.step_time());
+        let _ = writeln!(text, "{facts}\n");
+        let _ = writeln!(text, "{}\n", self.latency_table());
+        let _ = write!(text, "{}", self.ttft_line());
+        for warning in self.warnings() {
+            let _ = writeln!(text, "! {warning}");
+        }
+        without_trailing_blanks(&text)
+    }
+
+    fn request_counts(&self) -> String {
+        let metrics = &self.metrics;
+        let mut parts = vec![format!("{} completed", whole(metrics.completed))];
+        let preemptions: u64 = self.end.totals.iter().map(|totals| totals.num_preemptions).sum();
+        for (count, what) in [(metrics.rejected, "rejected"), (metrics.aborted, "aborted"), (metrics.unfinished, "unfinished")] {
+            if count > 0 {
+                parts.push(format!("{} {what}", whole(count)));
+            }
+        }
+        parts.push(format!("{} preemptions", whole(preemptions)));
+        parts.join(", ")
+    }
+
+    fn limits(&self) -> String {
+        let Some(goodput) = self.resolved.goodput else { return String::new() };
+        let limits = [("TTFT", goodput.ttft), ("TPOT", goodput.tpot), ("E2E", goodput.e2e)];
+        let shown = limits.iter().filter_map(|(name, limit)| limit.map(|limit| format!("{name} <= {} ms", limit.as_millis_f64())));
+        shown.collect::<Vec<_>>().join(", ")
+    }
+
+    fn step_time(&self) -> String {
+        let source = self.resolved.ledger.iter().find(|entry| entry.setting == "step_time");
+        let name = source.map(|entry| entry.value.as_str()).unwrap_or_default();
+        format!("{name} ({})", self.step_time_origin())
+    }
+
+    fn latency_table(&self) -> Table {
+        let mut table = facts_table();
+        table.set_header(["latency (ms)", "n", "mean", "p50", "p90", "p95", "p99", "max"]);
+        let title = |name| match name {
+            "ttft" => "TTFT",
+            "tpot" => "TPOT",
+            "itl" => "ITL",
+            "e2el" => "E2E",
+            _ => "queue",
+        };
+        for (name, latency) in self.latencies() {
+            let mut row = vec![title(name).to_owned(), whole(latency.count)];
+            let values = [latency.mean, latency.p50, latency.p90, latency.p95, latency.p99, latency.max];
+            row.extend(values.into_iter().map(significant));
+            table.add_row(row);
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
+    }
+
+    fn ttft_line(&self) -> String {
+        let parts = self.metrics.mean_ttft_parts_ms;
+        let named = [
+            ("front end", parts.front_end),
+            ("queue", parts.queue),
+            ("own prefill", parts.prefill),
+            ("interference", parts.interference),
+            ("preemption", parts.preemption),
+        ];
+        if parts.front_end.is_none() {
+            return String::new();
+        }
+        let sum = named.iter().map(|(name, value)| format!("{} {name}", significant(*value))).collect::<Vec<_>>();
+        format!("mean TTFT {} ms = {}\n", significant(self.metrics.ttft_ms.mean), sum.join(" + "))
+    }
+}
+
+/// Table cells are padded to the right; nobody wants to copy that.
+fn without_trailing_blanks(text: &str) -> String {
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+fn facts_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
+    table
+}

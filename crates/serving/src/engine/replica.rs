@@ -1,0 +1,245 @@
+//! One engine in time: its input queue, the batches in flight, and when it looks at what.
+//!
+//! Rules: vLLM 0.32, `vllm/v1/engine/core.py`, `EngineCore.step` and `step_with_batch_queue`. The engine sleeps while a
+//! batch runs. At a step boundary it drains its input queue, schedules, and sleeps again; with asynchronous scheduling
+//! it keeps two batches in flight and wakes when the older one ends.
+
+use std::collections::VecDeque;
+
+use kendall_des::SimTime;
+use rustc_hash::FxHashMap;
+
+use crate::observe::Observer;
+use crate::record::{RowKind, StepRecord, StepRow};
+
+use super::output::Departures;
+use super::request::Status;
+use super::scheduler::SchedulerOutput;
+use super::{Arrival, Engine, Slot};
+
+/// What a replica waits for after it was driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// For a request: nothing is in flight and nothing can be scheduled.
+    OnArrival,
+    /// For the end of its oldest batch.
+    At(SimTime),
+    /// For nothing: it schedules again and again without delivering a token (invariant 8).
+    Stalled,
+    /// For nothing: its next step would end beyond the horizon of simulated time.
+    BeyondHorizon,
+}
+
+/// One engine, its input queue and its batches in flight.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    id: u32,
+    engine: Engine,
+    inbox: VecDeque<Input>,
+    in_flight: VecDeque<Flight>,
+    /// Where the requests are that a client may still abort.
+    abortable: FxHashMap<u64, Slot>,
+    /// Number of recorded steps.
+    num_recorded: u64,
+    /// Steps since a token was delivered.
+    fruitless_steps: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Input {
+    Add(Arrival),
+    Abort(u64),
+}
+
+/// A scheduled batch whose result has not been processed.
+#[derive(Debug, Clone)]
+struct Flight {
+    batch: SchedulerOutput,
+    end: SimTime,
+    /// The step's record so far, where steps are recorded.
+    record: Option<Box<StepRecord>>,
+}
+
+impl Replica {
+    /// A replica with number `id` around an idle engine.
+    pub fn new(id: u32, engine: Engine) -> Self {
+        Self {
+            id,
+            engine,
+            inbox: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            abortable: FxHashMap::default(),
+            num_recorded: 0,
+            fruitless_steps: 0,
+        }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Whether nothing is in flight, so that an input must wake it.
+    pub fn is_idle(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    /// Requests in the input queue and in the engine.
+    pub fn num_in_system(&self) -> u64 {
+        let adds = self.inbox.iter().filter(|input| matches!(input, Input::Add(_))).count();
+        let gauges = self.engine.gauges();
+        adds as u64 + u64::from(gauges.num_waiting) + u64::from(gauges.num_running)
+    }
+
+    /// A request reaches the input queue.
+    pub fn submit(&mut self, arrival: Arrival) {
+        self.inbox.push_back(Input::Add(arrival));
+    }
+
+    /// A client gives up on request `index`. No effect if it has left already.
+    pub fn abort(&mut self, index: u64) {
+        self.inbox.push_back(Input::Abort(index));
+    }
+
+    /// The oldest batch ended at `now`.
+    ///
+    /// # Panics
+    /// If nothing was in flight.
+    pub fn complete(&mut self, now: SimTime, observer: &mut impl Observer) {
+        let mut flight = self.in_flight.pop_front().expect("a batch was in flight");
+        let aborted = self.abort_known(now, observer);
+        let Departures { finished } = self.engine.update_from_output(&flight.batch, self.id, now, observer);
+        if flight.batch.rows.iter().any(|row| row.delivers) || !aborted.is_empty() {
+            self.fruitless_steps = 0;
+        }
+        if !self.abortable.is_empty() {
+            for index in &finished {
+                self.abortable.remove(index);
+            }
+        }
+        if let Some(mut record) = flight.record.take() {
+            record.end = now;
+            record.finished = finished;
+            record.aborted = aborted;
+            record.free_blocks_end = self.engine.kv.num_free();
+            observer.step(*record);
+        }
+        self.engine.spare_rows = flight.batch.rows;
+        observer.gauges(self.id, now, self.engine.gauges());
+        observer.inspect(self.id, &self.engine);
+    }
+
+    /// The engine is awake at `now`: it takes in what has arrived and schedules as far as it can.
+    pub fn advance(&mut self, now: SimTime, observer: &mut impl Observer) -> Wake {
+        let depth = if self.engine.config.async_scheduling { 2 } else { 1 };
+        self.drain(now, observer);
+        while self.in_flight.len() < depth && self.engine.has_unfinished() {
+            let Some(flight) = self.launch(now, observer) else { return Wake::BeyondHorizon };
+            self.in_flight.push_back(flight);
+            self.fruitless_steps += 1;
+        }
+        observer.gauges(self.id, now, self.engine.gauges());
+        observer.inspect(self.id, &self.engine);
+        if self.fruitless_steps > 10_000 + 4 * u64::from(self.engine.config.max_model_len) {
+            return Wake::Stalled;
+        }
+        self.in_flight.front().map_or(Wake::OnArrival, |oldest| Wake::At(oldest.end))
+    }
+
+    /// Schedules one batch and hands it to the device, which runs batches one after another.
+    fn launch(&mut self, now: SimTime, observer: &impl Observer) -> Option<Flight> {
+        let batch = self.engine.schedule(now);
+        let start = self.in_flight.back().map_or(now, |newest| newest.end.max(now));
+        let end = start.checked_add(self.engine.step_time.step_time(&batch.shape))?;
+        self.engine.totals.num_steps += u64::from(!batch.rows.is_empty());
+        self.engine.totals.num_prefill_tokens += batch.shape.prefill_tokens;
+        self.engine.totals.num_decode_tokens += batch.shape.decode_seqs;
+        let worth_recording = !batch.rows.is_empty() || !batch.preempted.is_empty();
+        let record =
+            (observer.wants_steps() && worth_recording).then(|| Box::new(self.record(&batch, now, start, end)));
+        Some(Flight { batch, end, record })
+    }
+
+    fn record(&mut self, batch: &SchedulerOutput, now: SimTime, start: SimTime, end: SimTime) -> StepRecord {
+        let engine = &self.engine;
+        let number = |&slot: &Slot| engine.requests[slot as usize].index;
+        let rows = batch.rows.iter().map(|row| {
+            let table = &engine.requests[row.slot as usize].blocks.table;
+            let already = if row.kind == RowKind::Running { row.blocks_before as usize } else { 0 };
+            StepRow {
+                request: number(&row.slot),
+                num_tokens: row.num_tokens,
+                num_computed_tokens: row.num_computed_tokens,
+                kind: row.kind,
+                blocks: table.get(already..).unwrap_or_default().to_vec(),
+            }
+        });
+        let gauges = engine.gauges();
+        let record = StepRecord {
+            replica: self.id,
+            step: self.num_recorded,
+            scheduled: now,
+            start,
+            end,
+            rows: rows.collect(),
+            preempted: batch.preempted.iter().map(number).collect(),
+            finished: Vec::new(),
+            aborted: Vec::new(),
+            num_waiting: gauges.num_waiting,
+            num_running: gauges.num_running,
+            free_blocks: engine.kv.num_free(),
+            free_blocks_end: 0,
+            shape: batch.shape,
+        };
+        self.num_recorded += 1;
+        record
+    }
+
+    /// Takes in everything that has arrived, in order.
+    fn drain(&mut self, now: SimTime, observer: &mut impl Observer) {
+        while let Some(input) = self.inbox.pop_front() {
+            self.fruitless_steps = 0;
+            match input {
+                Input::Add(arrival) => {
+                    let slot = self.engine.add_request(&arrival, now);
+                    if arrival.spec.abort.is_some() {
+                        self.abortable.insert(arrival.index, slot);
+                    }
+                }
+                Input::Abort(index) => self.abort_now(index, now, observer),
+            }
+        }
+    }
+
+    /// Carries out the aborts that arrived during a step, of requests that the engine has taken in.
+    fn abort_known(&mut self, now: SimTime, observer: &mut impl Observer) -> Vec<u64> {
+        let mut aborted = Vec::new();
+        if self.abortable.is_empty() {
+            return aborted;
+        }
+        for _ in 0..self.inbox.len() {
+            match self.inbox.pop_front() {
+                Some(Input::Abort(index)) if self.abortable.contains_key(&index) => {
+                    self.abort_now(index, now, observer);
+                    aborted.push(index);
+                }
+                Some(other) => self.inbox.push_back(other),
+                None => break,
+            }
+        }
+        aborted
+    }
+
+    fn abort_now(&mut self, index: u64, now: SimTime, observer: &mut impl Observer) {
+        if let Some(slot) = self.abortable.remove(&index) {
+            debug_assert_ne!(self.engine.requests[slot as usize].status, Status::Finished);
+            self.engine.abort(slot, self.id, now, observer);
+        }
+    }
+
+    /// Reports the requests that are still in the engine, in order of their number. Requests still in the input queue
+    /// are not among them.
+    pub fn report_unfinished(&self, now: SimTime, observer: &mut impl Observer) {
+        self.engine.report_unfinished(self.id, now, observer);
+    }
+}

@@ -1,0 +1,267 @@
+//! One scheduling step: who gets how many tokens, who is admitted, who is preempted.
+//!
+//! Rules: vLLM 0.32, `vllm/v1/core/sched/scheduler.py`, `Scheduler.schedule`. There is no prefill or decode phase:
+//! every request is given tokens so that its computed tokens catch up with its known ones.
+
+use kendall_des::SimTime;
+
+use crate::kv::{Allocation, PrefixHit};
+use crate::record::RowKind;
+use crate::step_time::BatchShape;
+
+use super::request::Status;
+use super::{Engine, SchedulingPolicy, SelfPreemption, Slot};
+
+/// What `schedule()` decided.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SchedulerOutput {
+    pub rows: Vec<Row>,
+    pub preempted: Vec<Slot>,
+    pub shape: BatchShape,
+}
+
+/// One request's share of a step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    pub slot: Slot,
+    pub num_tokens: u32,
+    pub num_computed_tokens: u32,
+    pub kind: RowKind,
+    /// Blocks it held before.
+    pub blocks_before: u32,
+    /// Whether its result is an output token.
+    pub delivers: bool,
+}
+
+/// The part of a step's decisions that is still being made.
+struct Draft {
+    rows: Vec<Row>,
+    preempted: Vec<Slot>,
+    budget: u32,
+    /// Longest prompt chunk, 0 for none.
+    threshold: u32,
+}
+
+impl Engine {
+    /// Decides the next step at `now`.
+    pub(crate) fn schedule(&mut self, now: SimTime) -> SchedulerOutput {
+        let mut draft = Draft {
+            rows: std::mem::take(&mut self.spare_rows),
+            preempted: Vec::new(),
+            budget: self.config.max_num_batched_tokens,
+            threshold: self.chunk_threshold(),
+        };
+        draft.rows.clear();
+        self.schedule_running(now, &mut draft);
+        if draft.preempted.is_empty() {
+            self.schedule_waiting(now, &mut draft);
+        }
+        self.advance_scheduled(draft)
+    }
+
+    fn chunk_threshold(&self) -> u32 {
+        let threshold = self.config.long_prefill_token_threshold;
+        let num_requests = (self.running.len() + self.waiting.len()) as u32;
+        if threshold == 0 || self.config.lone_request_exempt && num_requests <= 1 {
+            return 0;
+        }
+        if self.config.long_prefill_token_threshold_adaptive && num_requests > 0 {
+            return threshold.max(self.config.max_num_batched_tokens / num_requests);
+        }
+        threshold
+    }
+
+    /// Phase A: running requests in list order, that is, in order of admission.
+    fn schedule_running(&mut self, now: SimTime, draft: &mut Draft) {
+        let mut i = 0;
+        while i < self.running.len() && draft.budget > 0 {
+            let slot = self.running[i];
+            let request = &self.requests[slot as usize];
+            if request.last_token_in_flight() {
+                i += 1;
+                continue;
+            }
+            let computed = request.num_computed_tokens;
+            let mut num_tokens = request.num_known_tokens + request.num_output_placeholders - computed;
+            if draft.threshold > 0 {
+                num_tokens = num_tokens.min(draft.threshold);
+            }
+            num_tokens = num_tokens.min(draft.budget).min((self.config.max_model_len - 1).saturating_sub(computed));
+            if num_tokens == 0 {
+                i += 1;
+                continue;
+            }
+            let blocks_before = request.blocks.num_blocks;
+            let mut preempted_itself = false;
+            while !preempted_itself && !self.allocate_running(slot, num_tokens) {
+                let victim = self.take_victim(&mut i, draft);
+                self.preempt(victim, now);
+                draft.preempted.push(victim);
+                preempted_itself = victim == slot;
+            }
+            if preempted_itself {
+                match self.config.self_preemption {
+                    SelfPreemption::Stop => break,
+                    SelfPreemption::Continue => continue,
+                }
+            }
+            draft.give(Row { slot, num_tokens, num_computed_tokens: computed, kind: RowKind::Running, blocks_before, delivers: false });
+            i += 1;
+        }
+    }
+
+    fn allocate_running(&mut self, slot: Slot, num_new_tokens: u32) -> bool {
+        let request = &mut self.requests[slot as usize];
+        let want = Allocation {
+            num_computed_tokens: request.num_computed_tokens,
+            num_new_tokens,
+            num_known_tokens: request.num_known_tokens,
+            reserve_full: false,
+            keep_watermark: false,
+        };
+        self.kv.allocate(&mut request.blocks, &request.keys, &PrefixHit::default(), want)
+    }
+
+    /// Takes the victim of a preemption out of the running list; `i` is the position being scheduled.
+    fn take_victim(&mut self, i: &mut usize, draft: &mut Draft) -> Slot {
+        let position = match self.config.scheduling_policy {
+            SchedulingPolicy::Fcfs => self.running.len() - 1,
+            SchedulingPolicy::Priority => {
+                let urgency = |position: usize| {
+                    let request = &self.requests[self.running[position] as usize];
+                    (request.priority, request.received)
+                };
+                // Among equals the first in the list, which has run for longest.
+                (1..self.running.len()).fold(0, |worst, p| if urgency(p) > urgency(worst) { p } else { worst })
+            }
+        };
+        let victim = self.running.remove(position);
+        if position < *i {
+            *i -= 1;
+        }
+        if let Some(row) = draft.rows.iter().position(|row| row.slot == victim) {
+            draft.budget += draft.rows.remove(row).num_tokens;
+        }
+        victim
+    }
+
+    /// Takes everything from a request and puts it back at the front of the waiting queue.
+    fn preempt(&mut self, slot: Slot, now: SimTime) {
+        let request = &mut self.requests[slot as usize];
+        self.kv.free(&mut request.blocks);
+        self.held_tokens -= u64::from(request.num_computed_tokens);
+        let life = &mut request.life;
+        life.num_preemptions += 1;
+        life.num_lost_tokens += u64::from(request.num_computed_tokens);
+        if life.first_token.is_none() {
+            let since_last_step = life.elapsed(now);
+            life.ttft.interference += since_last_step;
+            life.recompute_until = life.recompute_until.max(request.num_computed_tokens);
+        }
+        request.num_computed_tokens = 0;
+        request.num_output_placeholders = 0;
+        request.stale_tokens = request.in_flight_tokens;
+        request.status = Status::Preempted;
+        self.waiting.push_front(slot, request);
+        self.totals.num_preemptions += 1;
+    }
+
+    /// Phase B: admissions from the head of the waiting queue until one does not fit.
+    fn schedule_waiting(&mut self, now: SimTime, draft: &mut Draft) {
+        let limit = self.config.max_num_active_seqs.unwrap_or(self.config.max_num_seqs) as usize;
+        let mut set_aside = Vec::new();
+        while draft.budget > 0 && self.running.len() < limit {
+            let Some(slot) = self.waiting.head() else { break };
+            if self.requests[slot as usize].stale_tokens > 0 {
+                self.waiting.pop();
+                set_aside.push(slot);
+                continue;
+            }
+            if !self.admit(slot, now, draft) {
+                break;
+            }
+        }
+        for slot in set_aside.into_iter().rev() {
+            self.waiting.push_front(slot, &self.requests[slot as usize]);
+        }
+    }
+
+    /// Admits the head of the waiting queue with as many tokens as the budget has left, if its blocks can be had.
+    fn admit(&mut self, slot: Slot, now: SimTime, draft: &mut Draft) -> bool {
+        let others_running = !self.running.is_empty();
+        let request = &mut self.requests[slot as usize];
+        let known = request.num_known_tokens;
+        let hit = self.kv.prefix_hit(&request.keys, known);
+        let hit_tokens = hit.num_tokens(self.config.block_size);
+        let mut num_tokens = known - hit_tokens;
+        if draft.threshold > 0 {
+            num_tokens = num_tokens.min(draft.threshold);
+        }
+        if !self.config.enable_chunked_prefill && num_tokens > draft.budget {
+            return false;
+        }
+        num_tokens = num_tokens.min(draft.budget);
+        let want = Allocation {
+            num_computed_tokens: 0,
+            num_new_tokens: num_tokens,
+            num_known_tokens: known,
+            reserve_full: self.config.scheduler_reserve_full_isl,
+            keep_watermark: others_running,
+        };
+        if !self.kv.allocate(&mut request.blocks, &request.keys, &hit, want) {
+            return false;
+        }
+        request.num_computed_tokens = hit_tokens;
+        self.held_tokens += u64::from(hit_tokens);
+        let kind = if request.status == Status::Preempted { RowKind::Resumed } else { RowKind::Admitted };
+        request.status = Status::Running;
+        let life = &mut request.life;
+        if kind == RowKind::Admitted {
+            life.first_scheduled = Some(now);
+            life.num_cached_tokens = hit_tokens;
+            life.ttft.queue = life.elapsed(now);
+            self.totals.prefix_cache_queries += u64::from(known);
+            self.totals.prefix_cache_hits += u64::from(hit_tokens);
+        } else if life.first_token.is_none() {
+            let waited = life.elapsed(now);
+            life.ttft.preemption += waited;
+        }
+        self.waiting.pop();
+        self.running.push(slot);
+        draft.give(Row { slot, num_tokens, num_computed_tokens: hit_tokens, kind, blocks_before: 0, delivers: false });
+        true
+    }
+
+    /// Counts the scheduled tokens as computed and sums up the batch.
+    fn advance_scheduled(&mut self, draft: Draft) -> SchedulerOutput {
+        let Draft { mut rows, preempted, .. } = draft;
+        let mut shape = BatchShape::default();
+        for row in &mut rows {
+            let request = &mut self.requests[row.slot as usize];
+            let context = row.num_computed_tokens + row.num_tokens;
+            let to_know = request.num_known_tokens + request.num_output_placeholders;
+            let decodes = row.num_tokens == 1 && row.num_computed_tokens >= request.num_prompt_tokens && context == to_know;
+            if decodes {
+                shape.add_decode(u64::from(context));
+            } else {
+                shape.add_prefill(u64::from(row.num_tokens), u64::from(context));
+            }
+            shape.new_seqs += u64::from(row.kind != RowKind::Running);
+            request.num_computed_tokens = context;
+            request.in_flight_tokens += row.num_tokens;
+            self.held_tokens += u64::from(row.num_tokens);
+            row.delivers = context >= to_know;
+            if self.config.async_scheduling && row.delivers {
+                request.num_output_placeholders += 1;
+            }
+        }
+        SchedulerOutput { rows, preempted, shape }
+    }
+}
+
+impl Draft {
+    fn give(&mut self, row: Row) {
+        self.budget -= row.num_tokens;
+        self.rows.push(row);
+    }
+}

@@ -1,0 +1,9 @@
+//! The paged KV cache of one engine.
+
+mod block_pool;
+mod content;
+mod manager;
+
+pub use block_pool::{BlockId, BlockKey, BlockPool};
+pub use content::TokenKeys;
+pub use manager::{Allocation, KvCacheManager, PrefixHit, RequestBlocks};

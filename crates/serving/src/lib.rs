@@ -1,0 +1,34 @@
+//! Continuous batching as state machines: requests, the paged KV cache, vLLM's scheduler, step times, replicas.
+//!
+//! A [`Simulation`] plays a stream of requests ([`RequestStream`]) against replicas of an engine and tells an
+//! [`Observer`] what happens. It does no I/O, reads no clock and spawns no thread: the same inputs give the same
+//! outputs, bit for bit.
+//!
+//! The rules of the engine follow vLLM V1; each module names the file that it mirrors.
+
+pub mod catalog;
+mod engine;
+mod kv;
+mod metrics;
+mod observe;
+mod record;
+mod request;
+pub mod scenario;
+mod simulation;
+mod step_time;
+pub mod workload;
+
+pub use engine::{
+    Arrival, BatchDefaults, ConfigError, Engine, EngineConfig, EngineGauges, EngineTotals, EngineVersion, Replica,
+    SchedulingPolicy, SelfPreemption, VersionDefaults, Wake,
+};
+pub use kv::{BlockId, BlockKey, BlockPool};
+pub use metrics::{
+    GaugeSummary, GoodputLimits, LatencyMetric, LatencySummary, MetricsSummary, QUANTILE_RELATIVE_ERROR, RunMetrics,
+    TtftPartsSummary,
+};
+pub use observe::Observer;
+pub use record::{RequestRecord, RequestStatus, RowKind, StepRecord, StepRow, TtftParts};
+pub use request::{PromptContent, RequestSpec, RequestStream, TokenSegment, TokenStream, WorkloadError};
+pub use simulation::{RunEnd, Simulation, SimulationConfig, SimulationError, StalledRequests};
+pub use step_time::{BatchShape, LinearCoefficients};

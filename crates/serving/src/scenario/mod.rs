@@ -1,0 +1,253 @@
+//! The scenario file: what a user writes, as types.
+//!
+//! [`Scenario`] is the file key by key; [`Scenario::from_toml`] reads it and points at mistakes; [`resolve`] turns it
+//! into what a simulation needs, with the origin of every figure. Keys of `[server]` are vLLM's own flags, so that a
+//! deployment copies over.
+
+mod locate;
+mod resolve;
+
+pub use locate::ScenarioError;
+pub use resolve::{KvSource, LedgerEntry, Resolved, StepTimeSource, Treatment, resolve};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::SchedulingPolicy;
+use crate::step_time::LinearCoefficients;
+use crate::workload::{Arrivals, Lengths};
+
+/// A scenario file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Shown in results; the file's name if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Seed of all random numbers; 0 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// What arrives.
+    pub workload: Workload,
+    /// What serves it.
+    pub server: Server,
+    /// What counts as good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slo: Option<Slo>,
+}
+
+/// What arrives: a synthetic workload (`arrivals` with lengths) or a recorded one (`trace`).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Workload {
+    /// Number of requests of a synthetic workload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
+    /// Instead of `requests`: arrivals go on for so many seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_s: Option<f64>,
+    /// When requests arrive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrivals: Option<Arrivals>,
+    /// Prompt lengths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens: Option<Lengths>,
+    /// Output lengths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<Lengths>,
+    /// Instead of the two distributions: recorded pairs of prompt and output lengths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lengths: Option<RecordedLengths>,
+    /// Instead of all the above: a recorded trace of arrivals and lengths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
+}
+
+/// A file of recorded prompt and output lengths without arrivals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedLengths {
+    /// The file, relative to the scenario file: JSON with the arrays `prompt_len` and `gen_len`, or an array of objects
+    /// with `prompt_tokens` and `output_tokens`.
+    pub path: String,
+    /// How requests take pairs from it.
+    #[serde(default)]
+    pub order: LengthOrder,
+}
+
+/// How requests take recorded lengths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LengthOrder {
+    /// Each request draws a pair at random, with replacement.
+    #[default]
+    Random,
+    /// In the order of the file, from the start again when it ends.
+    File,
+}
+
+/// A recorded trace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Trace {
+    /// The file, relative to the scenario file.
+    pub path: String,
+    /// Its format; recognised by its first line if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<TraceFormat>,
+    /// Factor on arrival times: 0.5 plays the trace twice as fast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_scale: Option<f64>,
+    /// Only the first so many requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_requests: Option<u64>,
+    /// Only requests from this time of the trace on (s); they arrive so much earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_s: Option<f64>,
+    /// Only requests before this time of the trace (s).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_s: Option<f64>,
+    /// What to do with requests without prompt or output tokens: `error` (the default) or `skip`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_empty: Option<OnEmpty>,
+}
+
+/// What to do with an empty request of a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnEmpty {
+    /// Stop with an error that names its line.
+    #[default]
+    Error,
+    /// Leave it out.
+    Skip,
+}
+
+/// Formats of recorded traces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TraceFormat {
+    /// kendall's CSV: `arrival_s,prompt_tokens,output_tokens` and optional columns.
+    Kendall,
+    /// Azure LLM inference trace (CSV).
+    Azure,
+    /// Mooncake (JSON Lines); its `hash_ids` are shared prefixes.
+    Mooncake,
+}
+
+/// What serves: hardware, model, engine. All replicas are alike.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// GPU by its name in `kendall catalog gpus`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<String>,
+    /// Model by its name in `kendall catalog models`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Engine; `vllm-v1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineName>,
+    /// Version of the engine whose defaults and rules apply, such as `0.32`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_version: Option<String>,
+    /// Number of identical engines behind a round-robin router; 1 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
+    /// GPUs that share one model; 1 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tensor_parallel_size: Option<u32>,
+    /// Most sequences in a step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_num_seqs: Option<u32>,
+    /// Most tokens in a step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_num_batched_tokens: Option<u32>,
+    /// Longest sequence in tokens; what the model allows if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_model_len: Option<u32>,
+    /// Tokens in a KV block; 16 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_size: Option<u32>,
+    /// KV blocks; derived from the GPU's memory if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_gpu_blocks: Option<u32>,
+    /// Share of the GPU's memory that the engine may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_memory_utilization: Option<f64>,
+    /// Longest prompt chunk of a step in tokens; 0 for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub long_prefill_token_threshold: Option<u32>,
+    /// Whether that threshold grows to an equal share of the token budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub long_prefill_token_threshold_adaptive: Option<bool>,
+    /// Tighter limit on admissions than `max_num_seqs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_num_active_seqs: Option<u32>,
+    /// Whether prompts may be split over steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_chunked_prefill: Option<bool>,
+    /// Whether KV blocks are found again by content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_prefix_caching: Option<bool>,
+    /// Order of the waiting queue and choice of victims.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduling_policy: Option<SchedulingPolicy>,
+    /// Share of KV blocks that admissions leave free while others run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<f64>,
+    /// Whether an admission needs room for the whole prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduler_reserve_full_isl: Option<bool>,
+    /// Whether the next step is scheduled while one is running.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub async_scheduling: Option<bool>,
+    /// Time from the client's send until the engine has the request (ms).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub front_end_overhead_ms: Option<f64>,
+    /// Step-time model; the catalogue's profile for GPU and model if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_time: Option<StepTime>,
+}
+
+/// Engines that kendall models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum EngineName {
+    /// vLLM's V1 engine.
+    #[default]
+    #[serde(rename = "vllm-v1")]
+    VllmV1,
+}
+
+/// How long steps take.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "model", rename_all = "lowercase")]
+pub enum StepTime {
+    /// Linear in the shape of the batch.
+    Linear(LinearCoefficients),
+}
+
+/// Service-level objectives.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Slo {
+    /// A request is good if it keeps every limit given here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goodput: Option<GoodputSlo>,
+}
+
+/// Limits of a good request.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[allow(clippy::struct_field_names, reason = "the unit stands last in a key")]
+pub struct GoodputSlo {
+    /// Longest time to first token (ms).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttft_ms: Option<f64>,
+    /// Longest mean time per output token (ms).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tpot_ms: Option<f64>,
+    /// Longest end-to-end latency (ms).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub e2el_ms: Option<f64>,
+}

@@ -1,0 +1,317 @@
+//! The event loop: a stream of requests, a router, and replicas that wake when something happens to them.
+//!
+//! Order at one instant: aborts reach the input queue, then steps end and free what they held, then requests arrive,
+//! and only then does an engine schedule. So a completion frees its blocks before a simultaneous arrival is admitted,
+//! and simultaneous arrivals are all in the queue before the first of them is scheduled. Each engine is known to the
+//! loop by three calls only: `submit`, `complete`, `advance`.
+
+use kendall_des::{EventQueue, Phase, SimDuration, SimTime, TimeWeighted};
+use thiserror::Error;
+
+use crate::engine::{Arrival, ConfigError, Engine, EngineConfig, EngineTotals, Replica, Wake};
+use crate::observe::Observer;
+use crate::record::{RequestRecord, RequestStatus, TtftParts};
+use crate::request::{RequestSpec, RequestStream, WorkloadError};
+use crate::step_time::LinearCoefficients;
+
+const ABORT: Phase = Phase(0);
+const STEP_DONE: Phase = Phase(1);
+const ARRIVAL: Phase = Phase(3);
+const SCHEDULE: Phase = Phase(6);
+
+/// Longest step that a configuration may lead to: a coefficient in the wrong unit shows here.
+const LONGEST_STEP: SimDuration = SimDuration::from_secs(3_600);
+
+/// Most replicas of one run; each has a KV cache of its own.
+const MAX_REPLICAS: u32 = 100_000;
+
+/// Everything about a run except its requests.
+#[derive(Debug, Clone)]
+pub struct SimulationConfig {
+    /// The engine of every replica.
+    pub engine: EngineConfig,
+    /// How long its steps take.
+    pub step_time: LinearCoefficients,
+    /// Number of replicas behind the round-robin router.
+    pub replicas: u32,
+    /// Time from the client's send until the engine's input queue has the request: HTTP, tokenisation, hand-over.
+    pub front_end: SimDuration,
+}
+
+impl SimulationConfig {
+    /// Checks what vLLM checks at start, and that no step can last longer than an hour.
+    ///
+    /// # Errors
+    /// On the first setting that does not hold.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.replicas == 0 || self.replicas > MAX_REPLICAS {
+            let reason = format!("it must lie between 1 and {MAX_REPLICAS}");
+            return Err(ConfigError { field: "replicas", value: self.replicas.to_string(), reason });
+        }
+        self.engine.validate()?;
+        check_step_time(self)
+    }
+}
+
+/// Why a run could not start or go on.
+#[derive(Debug, Error)]
+pub enum SimulationError {
+    /// vLLM would refuse the engine configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The workload could not deliver its next request.
+    #[error(transparent)]
+    Workload(#[from] WorkloadError),
+    /// A request arrived before the one in front of it.
+    #[error("request {index} arrives at {arrival}, before the request in front of it at {previous}: sort the workload by arrival time")]
+    Unsorted {
+        /// Number of the request.
+        index: u64,
+        /// Its arrival time.
+        arrival: SimTime,
+        /// Arrival time of the request before.
+        previous: SimTime,
+    },
+    /// Simulated time ran out.
+    #[error("the run went beyond the simulated horizon of 213 days")]
+    BeyondHorizon,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEnd {
+    /// Simulated time of the last event.
+    pub end: SimTime,
+    /// Requests that arrived, rejected ones included.
+    pub num_arrived: u64,
+    /// Present if a replica could make no progress (invariant 8).
+    pub stalled: Option<StalledRequests>,
+    /// Whether the observer asked to stop.
+    pub interrupted: bool,
+    /// Counts of each replica.
+    pub totals: Vec<EngineTotals>,
+    /// Requests in the system over time, counted from the engine's input queue.
+    pub in_system: TimeWeighted,
+}
+
+/// Which requests were in a replica that stopped making progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StalledRequests {
+    /// Number of the replica.
+    pub replica: u32,
+    /// Numbers of the requests in it.
+    pub requests: Vec<u64>,
+}
+
+enum Event {
+    /// The request at the head of the workload reaches its replica.
+    Arrival,
+    Abort { replica: u32, index: u64 },
+    StepDone { replica: u32 },
+    Schedule { replica: u32 },
+}
+
+/// A run in progress.
+pub struct Simulation<'a, O> {
+    config: &'a SimulationConfig,
+    workload: RequestStream,
+    observer: O,
+    events: EventQueue<Event>,
+    replicas: Vec<Replica>,
+    /// Whether a replica has a `Schedule` event at this instant already.
+    schedule_pending: Vec<bool>,
+    next: Option<Arrival>,
+    num_arrived: u64,
+    in_system: TimeWeighted,
+    stalled: Option<StalledRequests>,
+}
+
+impl<'a, O: Observer> Simulation<'a, O> {
+    /// Prepares a run.
+    ///
+    /// # Errors
+    /// If vLLM would refuse the engine configuration, or a step could last longer than an hour.
+    pub fn new(config: &'a SimulationConfig, workload: RequestStream, observer: O) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let engine = Engine::new(config.engine.clone(), config.step_time)?;
+        Ok(Self {
+            config,
+            workload,
+            observer,
+            events: EventQueue::new(),
+            replicas: (0..config.replicas).map(|id| Replica::new(id, engine.clone())).collect(),
+            schedule_pending: vec![false; config.replicas as usize],
+            next: None,
+            num_arrived: 0,
+            in_system: TimeWeighted::new(SimTime::ZERO, 0),
+            stalled: None,
+        })
+    }
+
+    /// Plays the whole workload and returns how it ended, with the observer.
+    ///
+    /// # Errors
+    /// If the workload cannot deliver a request, is not sorted, or time runs out.
+    pub fn run(mut self) -> Result<(RunEnd, O), SimulationError> {
+        self.fetch_next(0, SimTime::ZERO)?;
+        let mut interrupted = false;
+        while let Some((now, event)) = self.events.pop() {
+            self.handle(now, event)?;
+            if self.stalled.is_some() {
+                break;
+            }
+            if self.observer.wants_to_stop() {
+                interrupted = true;
+                break;
+            }
+        }
+        let end = self.events.now();
+        for replica in &self.replicas {
+            replica.report_unfinished(end, &mut self.observer);
+        }
+        let totals = self.replicas.iter().map(|replica| replica.engine().totals()).collect();
+        let Self { num_arrived, in_system, stalled, observer, .. } = self;
+        Ok((RunEnd { end, num_arrived, stalled, interrupted, totals, in_system }, observer))
+    }
+
+    fn handle(&mut self, now: SimTime, event: Event) -> Result<(), SimulationError> {
+        match event {
+            Event::Arrival => self.arrive(now)?,
+            Event::Abort { replica, index } => {
+                self.replicas[replica as usize].abort(index);
+                if self.replicas[replica as usize].is_idle() {
+                    self.schedule(replica, now)?;
+                }
+            }
+            Event::StepDone { replica } => {
+                self.replicas[replica as usize].complete(now, &mut self.observer);
+                self.count_in_system(now);
+                self.schedule(replica, now)?;
+            }
+            Event::Schedule { replica } => {
+                self.schedule_pending[replica as usize] = false;
+                self.advance(replica, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next request reaches its replica, or is refused, and the one after it is fetched.
+    fn arrive(&mut self, now: SimTime) -> Result<(), SimulationError> {
+        let Some(arrival) = self.next.take() else { return Ok(()) };
+        let index = arrival.index;
+        self.num_arrived += 1;
+        self.fetch_next(index + 1, arrival.spec.arrival)?;
+        let replica = (index % u64::from(self.config.replicas)) as u32;
+        if self.replicas[replica as usize].engine().rejects(&arrival.spec) {
+            self.observer.departed(&rejection(&arrival, replica, now));
+            return Ok(());
+        }
+        if let Some(abort) = arrival.spec.abort {
+            self.events.schedule(abort.max(now), ABORT, Event::Abort { replica, index });
+        }
+        self.replicas[replica as usize].submit(arrival);
+        self.in_system.set(now, self.in_system.value() + 1);
+        if self.replicas[replica as usize].is_idle() {
+            self.schedule(replica, now)?;
+        }
+        Ok(())
+    }
+
+    /// Reads request number `index` from the workload and schedules its arrival.
+    fn fetch_next(&mut self, index: u64, previous: SimTime) -> Result<(), SimulationError> {
+        let Some(spec) = self.workload.next().transpose()? else { return Ok(()) };
+        let RequestSpec { arrival, .. } = spec;
+        if arrival < previous {
+            return Err(SimulationError::Unsorted { index, arrival, previous });
+        }
+        let received = arrival.checked_add(self.config.front_end).ok_or(SimulationError::BeyondHorizon)?;
+        self.next = Some(Arrival { index, received, spec });
+        self.events.schedule(received, ARRIVAL, Event::Arrival);
+        Ok(())
+    }
+
+    /// Lets the replica schedule at this instant, after all else that happens in it.
+    fn schedule(&mut self, replica: u32, now: SimTime) -> Result<(), SimulationError> {
+        if self.schedule_pending[replica as usize] {
+            return Ok(());
+        }
+        if self.events.next_time() != Some(now) {
+            return self.advance(replica, now);
+        }
+        self.schedule_pending[replica as usize] = true;
+        self.events.schedule(now, SCHEDULE, Event::Schedule { replica });
+        Ok(())
+    }
+
+    fn advance(&mut self, replica: u32, now: SimTime) -> Result<(), SimulationError> {
+        let wake = self.replicas[replica as usize].advance(now, &mut self.observer);
+        self.count_in_system(now);
+        match wake {
+            Wake::OnArrival => Ok(()),
+            Wake::At(end) => {
+                self.events.schedule(end, STEP_DONE, Event::StepDone { replica });
+                Ok(())
+            }
+            Wake::Stalled => {
+                let requests = self.replicas[replica as usize].engine().requests_in_system();
+                self.stalled = Some(StalledRequests { replica, requests });
+                Ok(())
+            }
+            Wake::BeyondHorizon => Err(SimulationError::BeyondHorizon),
+        }
+    }
+
+    fn count_in_system(&mut self, now: SimTime) {
+        let total = self.replicas.iter().map(Replica::num_in_system).sum();
+        if total != self.in_system.value() {
+            self.in_system.set(now, total);
+        }
+    }
+}
+
+/// The record of a request that the front door refused.
+fn rejection(arrival: &Arrival, replica: u32, now: SimTime) -> RequestRecord {
+    RequestRecord {
+        index: arrival.index,
+        replica,
+        status: RequestStatus::Rejected,
+        arrival: arrival.spec.arrival,
+        received: arrival.received,
+        queued: None,
+        first_scheduled: None,
+        first_token: None,
+        last_token: None,
+        finish: now,
+        num_prompt_tokens: arrival.spec.num_prompt_tokens,
+        num_output_tokens: 0,
+        num_cached_tokens: 0,
+        num_preemptions: 0,
+        num_lost_tokens: 0,
+        priority: arrival.spec.priority,
+        ttft_parts: TtftParts::default(),
+    }
+}
+
+/// No step of this configuration may last longer than an hour.
+fn check_step_time(config: &SimulationConfig) -> Result<(), ConfigError> {
+    let (tokens, length) = (u128::from(config.engine.max_num_batched_tokens), u128::from(config.engine.max_model_len));
+    let seqs = u128::from(config.engine.max_num_seqs);
+    let c = &config.step_time;
+    for (field, coefficient, most) in [
+        ("base_ps", c.base_ps, 1),
+        ("per_prefill_token_ps", c.per_prefill_token_ps, tokens),
+        ("per_prefill_context_token_ps", c.per_prefill_context_token_ps, seqs * length),
+        ("per_prefill_attention_ps", c.per_prefill_attention_ps, tokens * length),
+        ("per_decode_seq_ps", c.per_decode_seq_ps, seqs),
+        ("per_decode_context_token_ps", c.per_decode_context_token_ps, seqs * length),
+        ("per_new_seq_ps", c.per_new_seq_ps, seqs),
+    ] {
+        if u128::from(coefficient) * most > u128::from(LONGEST_STEP.as_ps()) {
+            let reason = "it makes a step of more than an hour possible: coefficients are picoseconds (1 ms is \
+                          1_000_000_000 ps)";
+            return Err(ConfigError { field, value: coefficient.to_string(), reason: reason.into() });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! How long a step takes, as a function of the shape of its batch.
+
+use kendall_des::SimDuration;
+use serde::{Deserialize, Serialize};
+
+/// What a step-time model sees of a batch. Sums of integers, so that the shapes of a run of decode steps form an
+/// arithmetic progression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct BatchShape {
+    /// Tokens of prompts (and of recomputation after a preemption).
+    pub prefill_tokens: u64,
+    /// Sum over prefill chunks of the context length after the chunk.
+    pub prefill_context_tokens: u64,
+    /// Sum over prefill chunks of chunk length times context length: the work of prefill attention.
+    pub prefill_attention: u64,
+    /// Sequences that compute the one token they generated last.
+    pub decode_seqs: u64,
+    /// Sum of their context lengths after the step.
+    pub decode_context_tokens: u64,
+    /// Sequences that were admitted in this step.
+    pub new_seqs: u64,
+}
+
+impl BatchShape {
+    /// Adds the row of a decoding sequence whose context is `context` tokens after the step.
+    pub fn add_decode(&mut self, context: u64) {
+        self.decode_seqs += 1;
+        self.decode_context_tokens += context;
+    }
+
+    /// Adds a prefill chunk of `tokens` that ends at a context of `context` tokens.
+    pub fn add_prefill(&mut self, tokens: u64, context: u64) {
+        self.prefill_tokens += tokens;
+        self.prefill_context_tokens += context;
+        self.prefill_attention += tokens * context;
+    }
+}
+
+/// Step time linear in the batch shape, in integer picoseconds: what calibration fits and what can be summed exactly.
+///
+/// ```text
+/// duration = base
+///          + per_prefill_token         * prompt tokens computed
+///          + per_prefill_context_token * sum over prefill chunks of the context after the chunk
+///          + per_prefill_attention     * sum over prefill chunks of chunk * context after the chunk
+///          + per_decode_seq            * decoding sequences
+///          + per_decode_context_token  * sum of their contexts
+///          + per_new_seq               * sequences admitted in this step
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LinearCoefficients {
+    /// Time of any step: weights read, kernels launched (ps).
+    pub base_ps: u64,
+    /// Time for each prompt token (ps).
+    pub per_prefill_token_ps: u64,
+    /// Time for each token of context behind a prefill chunk (ps).
+    pub per_prefill_context_token_ps: u64,
+    /// Time for each pair (chunk token, context token) of prefill attention (ps).
+    pub per_prefill_attention_ps: u64,
+    /// Time for each decoding sequence (ps).
+    pub per_decode_seq_ps: u64,
+    /// Time for each token of context of a decoding sequence (ps).
+    pub per_decode_context_token_ps: u64,
+    /// Time for each newly admitted sequence (ps).
+    pub per_new_seq_ps: u64,
+}
+
+impl LinearCoefficients {
+    /// The duration of a step of this shape; a step without tokens takes no time.
+    ///
+    /// # Panics
+    /// Beyond the horizon of 213 days for one step.
+    pub fn step_time(&self, shape: &BatchShape) -> SimDuration {
+        if shape.prefill_tokens + shape.decode_seqs == 0 {
+            return SimDuration::ZERO;
+        }
+        let terms = [
+            (self.per_prefill_token_ps, shape.prefill_tokens),
+            (self.per_prefill_context_token_ps, shape.prefill_context_tokens),
+            (self.per_prefill_attention_ps, shape.prefill_attention),
+            (self.per_decode_seq_ps, shape.decode_seqs),
+            (self.per_decode_context_token_ps, shape.decode_context_tokens),
+            (self.per_new_seq_ps, shape.new_seqs),
+        ];
+        let ps = terms.iter().try_fold(self.base_ps, |sum, &(coefficient, amount)| {
+            sum.checked_add(coefficient.checked_mul(amount)?)
+        });
+        SimDuration::from_ps(ps.expect("a step within the horizon of 213 days"))
+    }
+}

@@ -1,0 +1,48 @@
+//! Invariant 2: the clock never goes back.
+
+use kendall_des::SimTime;
+use proptest::prelude::*;
+
+use crate::scenario::{Scenario, scenarios};
+use crate::tape::{Played, play};
+use crate::{Verdict, property};
+
+property! {
+    /// Invariant 2. What the observer is told is in order of time, and the run ends no earlier. On each replica steps
+    /// are numbered without a gap, are scheduled in order, and the device runs one batch at a time.
+    the_clock_never_goes_back, scenarios(), |scenario| {
+        let played = play(&scenario);
+        observations_are_in_order(&played)?;
+        (0..scenario.config.replicas).try_for_each(|replica| device_runs_one_batch_at_a_time(&scenario, &played, replica))
+    }
+}
+
+fn observations_are_in_order(played: &Played) -> Verdict {
+    let tape = &played.tape;
+    let gauges: Vec<SimTime> = tape.gauges.iter().map(|(_, now, _)| *now).collect();
+    let step_ends: Vec<SimTime> = tape.steps.iter().map(|step| step.end).collect();
+    let departures: Vec<SimTime> = tape.records.iter().map(|record| record.finish).collect();
+    for times in [gauges, step_ends, departures] {
+        prop_assert!(times.is_sorted(), "{times:?}");
+        prop_assert!(times.last().is_none_or(|&last| last <= played.end.end));
+    }
+    Ok(())
+}
+
+fn device_runs_one_batch_at_a_time(scenario: &Scenario, played: &Played, replica: u32) -> Verdict {
+    let depth = if scenario.config.engine.async_scheduling { 2 } else { 1 };
+    let steps: Vec<_> = played.steps_of(replica).collect();
+    for (number, step) in steps.iter().enumerate() {
+        prop_assert_eq!(step.step, number as u64);
+        let duration = scenario.config.step_time.step_time(&step.shape);
+        prop_assert!(step.scheduled <= step.start);
+        prop_assert_eq!(step.start.checked_add(duration), Some(step.end));
+        let previous = number.checked_sub(1).map(|i| steps[i]);
+        let device_is_free = previous.map_or(SimTime::ZERO, |previous| previous.end);
+        prop_assert_eq!(step.start, step.scheduled.max(device_is_free), "a batch starts as soon as it can");
+        prop_assert!(previous.is_none_or(|previous| previous.scheduled <= step.scheduled));
+        let processed = number.checked_sub(depth).map(|i| steps[i]);
+        prop_assert!(processed.is_none_or(|oldest| oldest.end <= step.scheduled), "{depth} batches in flight at most");
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! Equal inputs give equal runs (the part of invariant 1 that one process can see).
+
+use proptest::prelude::*;
+
+use crate::property;
+use crate::scenario::scenarios;
+use crate::tape::play;
+
+property! {
+    /// Invariant 1. The same configuration and workload twice give equal records, steps, gaps, states and ends.
+    equal_inputs_give_equal_runs, scenarios(), |scenario| {
+        let (first, second) = (play(&scenario), play(&scenario));
+        prop_assert_eq!(&first.end, &second.end);
+        prop_assert_eq!(&first.tape.records, &second.tape.records);
+        prop_assert_eq!(&first.tape.steps, &second.tape.steps);
+        prop_assert_eq!(&first.tape.gaps, &second.tape.gaps);
+        prop_assert_eq!(&first.tape.gauges, &second.tape.gauges);
+        let summaries = [&first, &second].map(|played| played.tape.metrics.summary(played.end.end));
+        prop_assert_eq!(&summaries[0], &summaries[1]);
+        Ok(())
+    }
+}
+
+property! {
+    /// Replicas behind the round-robin router do not touch each other: each of them alone, given its own requests, takes
+    /// the same steps.
+    replicas_are_independent, scenarios(), |scenario| {
+        let together = play(&scenario);
+        let replicas = scenario.config.replicas;
+        for replica in (0..replicas).filter(|_| together.is_complete()) {
+            let alone = play(&crate::scenario::share_of(&scenario, replica));
+            let steps = together.steps_of(replica).map(|step| (step.scheduled, step.end, step.rows.len(), step.shape));
+            let same = alone.tape.steps.iter().map(|step| (step.scheduled, step.end, step.rows.len(), step.shape));
+            prop_assert!(steps.eq(same), "replica {replica}");
+        }
+        Ok(())
+    }
+}

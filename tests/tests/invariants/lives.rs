@@ -1,0 +1,114 @@
+//! Invariant 5: the life of each request is in order and its time to the first token adds up.
+
+use kendall_des::SimDuration;
+use kendall_serving::{RequestRecord, RequestStatus};
+use proptest::prelude::*;
+
+use crate::ledger::{Account, accounts};
+use crate::scenario::{Scenario, scenarios};
+use crate::tape::{Played, play};
+use crate::{Verdict, property};
+
+property! {
+    /// Invariant 5. Time stamps are in order, and those of the first admission and of the tokens are those of the steps;
+    /// the parts of the time to the first token sum exactly to the whole; each request gets the tokens that it asked
+    /// for, up to the longest sequence; every token after the first has one gap, and the gaps fill the time between.
+    lives_are_in_order, scenarios(), |scenario| {
+        let played = play(&scenario);
+        let accounts = accounts(&scenario, &played)?;
+        for record in &played.tape.records {
+            stamps_are_in_order(&scenario, record)?;
+            parts_sum_to_the_whole(&scenario, record)?;
+            if played.is_complete() && record.status != RequestStatus::Rejected {
+                steps_tell_the_same(&scenario, &played, record, &accounts[record.index as usize])?;
+            }
+        }
+        gaps_fill_the_time_between_tokens(&played)
+    }
+}
+
+fn stamps_are_in_order(scenario: &Scenario, record: &RequestRecord) -> Verdict {
+    let spec = &scenario.requests[record.index as usize];
+    prop_assert_eq!(record.arrival, spec.arrival);
+    prop_assert_eq!(record.arrival.checked_add(scenario.config.front_end), Some(record.received));
+    let stamps = [
+        Some(record.received),
+        record.queued,
+        record.first_scheduled,
+        record.first_token,
+        record.last_token,
+        Some(record.finish),
+    ];
+    prop_assert!(stamps.iter().flatten().is_sorted(), "{record:?}");
+    let first_missing = stamps.iter().take_while(|stamp| stamp.is_some()).count();
+    prop_assert!(stamps[first_missing..5.max(first_missing)].iter().all(Option::is_none), "{record:?}");
+    let longest = scenario.config.engine.max_model_len.saturating_sub(spec.num_prompt_tokens).min(spec.max_tokens);
+    prop_assert!(record.num_output_tokens <= longest);
+    prop_assert_eq!(record.first_token.is_some(), record.num_output_tokens > 0);
+    prop_assert_eq!(record.first_token == record.last_token, record.num_output_tokens <= 1 || zero_time(record));
+    if record.status == RequestStatus::Finished {
+        prop_assert_eq!(record.num_output_tokens, longest);
+        prop_assert_eq!(record.last_token, Some(record.finish));
+    }
+    Ok(())
+}
+
+fn zero_time(record: &RequestRecord) -> bool {
+    record.first_token == record.last_token
+}
+
+fn parts_sum_to_the_whole(scenario: &Scenario, record: &RequestRecord) -> Verdict {
+    let parts = record.ttft_parts;
+    prop_assert_eq!(parts.total(), record.ttft().unwrap_or_default(), "{:?}", record);
+    let (Some(scheduled), Some(_)) = (record.first_scheduled, record.first_token) else { return Ok(()) };
+    prop_assert_eq!(parts.front_end, scenario.config.front_end);
+    prop_assert_eq!(parts.queue, scheduled - record.received);
+    prop_assert!(record.num_preemptions > 0 || parts.preemption == SimDuration::ZERO);
+    if played_alone(scenario) && record.num_preemptions == 0 && !scenario.config.engine.async_scheduling {
+        prop_assert_eq!(parts.interference, SimDuration::ZERO, "nobody else was there");
+    }
+    Ok(())
+}
+
+fn played_alone(scenario: &Scenario) -> bool {
+    scenario.requests.len() == 1
+}
+
+fn steps_tell_the_same(scenario: &Scenario, played: &Played, record: &RequestRecord, account: &Account) -> Verdict {
+    let steps = &played.tape.steps;
+    let places = &account.delivering_steps;
+    let tokens = record.num_output_tokens as usize;
+    prop_assert_eq!(record.num_preemptions, account.num_preemptions);
+    prop_assert_eq!(record.num_lost_tokens, account.num_lost_tokens);
+    prop_assert_eq!(record.num_cached_tokens, account.first_hit.unwrap_or_default());
+    prop_assert_eq!(record.first_scheduled.is_some(), account.first_hit.is_some());
+    let first_token = places.first().filter(|_| tokens > 0).map(|&place| steps[place].end);
+    prop_assert_eq!(record.first_token, first_token);
+    if record.status == RequestStatus::Finished {
+        prop_assert_eq!(tokens, places.len(), "each delivering step delivers a token");
+        prop_assert_eq!(record.last_token, places.last().map(|&place| steps[place].end));
+    } else {
+        // Results of batches that were in flight at the abort are dropped.
+        let depth = if scenario.config.engine.async_scheduling { 2 } else { 1 };
+        prop_assert!((tokens..=tokens + depth).contains(&places.len()), "{} steps for {record:?}", places.len());
+    }
+    Ok(())
+}
+
+fn gaps_fill_the_time_between_tokens(played: &Played) -> Verdict {
+    let (mut num_gaps, mut gaps_ps) = (0, 0_u128);
+    for (gap, n) in &played.tape.gaps {
+        num_gaps += n;
+        gaps_ps += u128::from(gap.as_ps()) * u128::from(*n);
+    }
+    let (mut later_tokens, mut decode_ps) = (0, 0_u128);
+    for record in &played.tape.records {
+        later_tokens += u64::from(record.num_output_tokens.saturating_sub(1));
+        if let (Some(first), Some(last)) = (record.first_token, record.last_token) {
+            decode_ps += u128::from((last - first).as_ps());
+        }
+    }
+    prop_assert_eq!(num_gaps, later_tokens);
+    prop_assert_eq!(gaps_ps, decode_ps);
+    Ok(())
+}

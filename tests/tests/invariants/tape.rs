@@ -1,0 +1,105 @@
+//! Everything that a run tells its observer, kept in order.
+
+use kendall_des::{SimDuration, SimTime};
+use kendall_serving::{
+    Engine, EngineGauges, Observer, RequestRecord, RequestStatus, RunEnd, RunMetrics, Simulation, StepRecord,
+};
+
+use crate::scenario::Scenario;
+
+/// What was seen of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Tape {
+    pub steps: Vec<StepRecord>,
+    /// In order of departure.
+    pub records: Vec<RequestRecord>,
+    pub gaps: Vec<(SimDuration, u64)>,
+    /// Replica, time and state.
+    pub gauges: Vec<(u32, SimTime, EngineGauges)>,
+    pub metrics: RunMetrics,
+    /// Verdicts of [`Engine::check`] other than "all is well".
+    pub faults: Vec<String>,
+    /// Steps after which the user wants to stop.
+    patience: usize,
+}
+
+/// A run that has ended.
+pub(crate) struct Played {
+    pub end: RunEnd,
+    pub tape: Tape,
+}
+
+/// Plays a scenario to its end.
+pub(crate) fn play(scenario: &Scenario) -> Played {
+    play_steps(scenario, usize::MAX)
+}
+
+/// Plays a scenario until so many steps are over.
+pub(crate) fn play_steps(scenario: &Scenario, patience: usize) -> Played {
+    let config = &scenario.config;
+    let tape = Tape {
+        steps: Vec::new(),
+        records: Vec::new(),
+        gaps: Vec::new(),
+        gauges: Vec::new(),
+        metrics: RunMetrics::new(&config.engine, config.replicas, None),
+        faults: Vec::new(),
+        patience,
+    };
+    let workload = Box::new(scenario.requests.clone().into_iter().map(Ok));
+    let simulation = Simulation::new(config, workload, tape).expect("the strategy yields legal configurations");
+    let (end, tape) = simulation.run().expect("the strategy yields sorted workloads of a few seconds");
+    Played { end, tape }
+}
+
+impl Played {
+    /// Steps of one replica, in order.
+    pub(crate) fn steps_of(&self, replica: u32) -> impl Iterator<Item = &StepRecord> {
+        self.tape.steps.iter().filter(move |step| step.replica == replica)
+    }
+
+    /// Records of the requests that ended in one way.
+    pub(crate) fn ended(&self, status: RequestStatus) -> impl Iterator<Item = &RequestRecord> {
+        self.tape.records.iter().filter(move |record| record.status == status)
+    }
+
+    /// Whether the run came to its natural end.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.end.stalled.is_none() && !self.end.interrupted
+    }
+}
+
+impl Observer for Tape {
+    fn token_gaps(&mut self, gap: SimDuration, n: u64) {
+        self.gaps.push((gap, n));
+        self.metrics.token_gaps(gap, n);
+    }
+
+    fn departed(&mut self, record: &RequestRecord) {
+        self.records.push(record.clone());
+        self.metrics.departed(record);
+    }
+
+    fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
+        self.gauges.push((replica, now, gauges));
+        self.metrics.gauges(replica, now, gauges);
+    }
+
+    fn inspect(&mut self, _replica: u32, engine: &Engine) {
+        if let Err(fault) = engine.check() {
+            self.faults.push(fault);
+        }
+    }
+
+    fn wants_steps(&self) -> bool {
+        true
+    }
+
+    fn wants_to_stop(&self) -> bool {
+        self.steps.len() >= self.patience
+    }
+
+    fn step(&mut self, step: StepRecord) {
+        self.steps.push(step);
+    }
+}
