@@ -38,7 +38,8 @@ fn number(row: &Row, column: &str) -> f64 {
 fn specs(requests: &[Request], rate: f64, start: SimTime) -> Vec<RequestSpec> {
     let spec = |(index, request): (usize, &Request)| {
         let arrival = start + SimDuration::from_secs_f64(request.arrival_at_unit_rate_s / rate).unwrap();
-        let template = TokenSegment { stream: TEMPLATE, start: 0, len: TEMPLATE_TOKENS.min(request.prompt_tokens) };
+        let template =
+            TokenSegment { stream: TEMPLATE, start: 0, len: TEMPLATE_TOKENS.min(request.prompt_tokens) };
         let own = TokenSegment {
             stream: TokenStream::Shared(index as u64),
             start: template.len,
@@ -69,18 +70,27 @@ fn simulate(row: &Row, requests: &[Request], warm: bool) -> (f64, f64, f64) {
     };
     let (cold, _) = run(specs(requests, rate, SimTime::ZERO));
     if !warm {
-        return (cold.ttft_ms.mean.unwrap() / 1e3, cold.tpot_ms.mean.unwrap() / 1e3, cold.request_throughput.unwrap());
+        return (
+            cold.ttft_ms.mean.unwrap() / 1e3,
+            cold.tpot_ms.mean.unwrap() / 1e3,
+            cold.request_throughput.unwrap(),
+        );
     }
     // The same requests a second time, after a pause: the sums of both passes less those of the first.
     let second = SimTime::ZERO + SimDuration::from_secs_f64(300.0 / rate + 100.0).unwrap();
-    let both: Vec<_> = specs(requests, rate, SimTime::ZERO).into_iter().chain(specs(requests, rate, second)).collect();
+    let both: Vec<_> =
+        specs(requests, rate, SimTime::ZERO).into_iter().chain(specs(requests, rate, second)).collect();
     let (both, _) = run(both);
     let of_second = |both: &kendall_serving::LatencySummary, first: &kendall_serving::LatencySummary| {
         let sum = |latency: &kendall_serving::LatencySummary| latency.mean.unwrap() * latency.count as f64;
         (sum(both) - sum(first)) / first.count as f64 / 1e3
     };
     let span = both.duration_s - second.as_secs_f64();
-    (of_second(&both.ttft_ms, &cold.ttft_ms), of_second(&both.tpot_ms, &cold.tpot_ms), requests.len() as f64 / span)
+    (
+        of_second(&both.ttft_ms, &cold.ttft_ms),
+        of_second(&both.tpot_ms, &cold.tpot_ms),
+        requests.len() as f64 / span,
+    )
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -104,9 +114,14 @@ fn sixteen_measured_a10g_servers() {
             output_tokens: row["output_tokens"].parse().unwrap(),
         })
         .collect();
-    let rows: Vec<_> = read(&measured.join("e2e_measured.csv")).into_iter().filter(|row| row["source"] == "EE384S").collect();
+    let rows: Vec<_> = read(&measured.join("e2e_measured.csv"))
+        .into_iter()
+        .filter(|row| row["source"] == "EE384S")
+        .collect();
     assert_eq!((rows.len(), requests.len()), (16, 300));
-    println!("seqs  req/s  cache   TTFT ms (measured)  error    TPOT ms (measured)  error    throughput error | TTFT error if cold, if warm");
+    println!(
+        "seqs  req/s  cache   TTFT ms (measured)  error    TPOT ms (measured)  error    throughput error | TTFT error if cold, if warm"
+    );
     let (mut ttft, mut tpot, mut throughput) = (Vec::new(), Vec::new(), Vec::new());
     let mut ttft_of_replays = [Vec::new(), Vec::new()];
     for row in &rows {

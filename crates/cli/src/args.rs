@@ -32,6 +32,7 @@ Examples:
   kendall run scenarios/quickstart.toml --set workload.arrivals.rate_per_s=8 --seed 1
 
 Exit codes: 0 ok, 1 the run failed or stalled, 2 invalid input, 130 interrupted.")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct RunArgs {
     /// Scenario file (TOML); without one, the embedded quick start: a 1.5B model on one A10G
     pub scenario: Option<PathBuf>,

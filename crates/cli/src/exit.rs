@@ -26,7 +26,11 @@ impl Failure {
             Self::ReaderLeft => return ExitCode::SUCCESS,
         };
         // A closed stderr leaves nobody to tell.
-        let _ = writeln!(io::stderr(), "{}", if message.starts_with("error") { message } else { format!("kendall: {message}") });
+        let _ = writeln!(
+            io::stderr(),
+            "{}",
+            if message.starts_with("error") { message } else { format!("kendall: {message}") }
+        );
         ExitCode::from(code)
     }
 }

@@ -32,7 +32,10 @@ impl ScenarioFile {
             None => ("quickstart.toml (embedded)".into(), QUICKSTART.to_owned(), PathBuf::from(".")),
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
-                    Failure::Invalid(format!("{}: cannot read this scenario: {error}", path.display()))
+                    Failure::Invalid(format!(
+                        "{}: cannot read this scenario: {error}; name a TOML file, or none for the quick start",
+                        path.display()
+                    ))
                 })?;
                 (path.display().to_string(), text, path.parent().unwrap_or(Path::new(".")).to_owned())
             }
@@ -40,11 +43,14 @@ impl ScenarioFile {
         let text = if changes.is_empty() {
             original
         } else {
+            let text = changed(&original, changes).map_err(|error| picture(&origin, &original, &error))?;
             origin = format!("{origin} with --set {}", changes.join(" --set "));
-            changed(&original, changes).map_err(|error| picture(&origin, &original, &error))?
+            text
         };
         let scenario = Scenario::from_toml(&text).map_err(|error| picture(&origin, &text, &error))?;
-        let stem = path.map_or("quickstart".into(), |path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+        let stem = path.map_or("quickstart".into(), |path| {
+            path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+        });
         let name = scenario.name.clone().unwrap_or(stem);
         Ok(Self { origin, text, folder, name, scenario })
     }
@@ -73,14 +79,30 @@ fn changed(text: &str, changes: &[String]) -> Result<String, ScenarioError> {
         span: error.span(),
     })?;
     for change in changes {
-        let (key, value) = change.split_once('=').ok_or_else(|| {
-            ScenarioError { field: None, message: format!("--set {change}: write it as KEY=VALUE"), span: None }
+        let (key, value) = change.split_once('=').ok_or_else(|| ScenarioError {
+            field: None,
+            message: format!("--set {change}: write it as KEY=VALUE"),
+            span: None,
         })?;
-        let value: toml_edit::Value = value.trim().parse().unwrap_or_else(|_| value.trim().into());
-        set(document.as_table_mut(), key.trim(), value)
-            .map_err(|message| ScenarioError { field: None, message: format!("--set {change}: {message}"), span: None })?;
+        let set = parsed(value.trim()).and_then(|value| set(document.as_table_mut(), key.trim(), value));
+        set.map_err(|message| ScenarioError {
+            field: None,
+            message: format!("--set {change}: {message}"),
+            span: None,
+        })?;
     }
     Ok(document.to_string())
+}
+
+/// The value as TOML; what is not TOML is a string, unless it is a whole number that TOML cannot hold.
+fn parsed(value: &str) -> Result<toml_edit::Value, String> {
+    match value.parse() {
+        Ok(value) => Ok(value),
+        Err(_) if !value.is_empty() && value.chars().all(|c| c.is_ascii_digit() || "+-_".contains(c)) => {
+            Err("the number is malformed or beyond 64 bits".into())
+        }
+        Err(_) => Ok(value.into()),
+    }
 }
 
 fn set(table: &mut Table, key: &str, value: toml_edit::Value) -> Result<(), String> {

@@ -42,7 +42,8 @@ impl Difference {
     pub fn explain(&self) -> String {
         let mut text = format!("    first difference at {}\n", self.place);
         for (field, recorded, simulated) in &self.fields {
-            let _ = writeln!(text, "      {field}\n        vLLM     {recorded}\n        kendall  {simulated}");
+            let _ =
+                writeln!(text, "      {field}\n        vLLM     {recorded}\n        kendall  {simulated}");
         }
         text
     }
@@ -70,14 +71,18 @@ fn meaning(field: &str) -> &str {
     }
 }
 
-fn differing_fields<T: Serialize>(recorded: Option<&T>, simulated: Option<&T>) -> Vec<(String, String, String)> {
+fn differing_fields<T: Serialize>(
+    recorded: Option<&T>,
+    simulated: Option<&T>,
+) -> Vec<(String, String, String)> {
     let fields = |value: Option<&T>| match value.and_then(|value| serde_json::to_value(value).ok()) {
         Some(serde_json::Value::Object(map)) => map,
         _ => serde_json::Map::new(),
     };
     let (recorded, simulated) = (fields(recorded), fields(simulated));
     let names = if recorded.is_empty() { simulated.keys() } else { recorded.keys() };
-    let text = |value: Option<&serde_json::Value>| value.map_or_else(|| "nothing".into(), ToString::to_string);
+    let text =
+        |value: Option<&serde_json::Value>| value.map_or_else(|| "nothing".into(), ToString::to_string);
     names
         .filter(|&name| recorded.get(name) != simulated.get(name))
         .map(|name| (meaning(name).to_owned(), text(recorded.get(name)), text(simulated.get(name))))
@@ -85,7 +90,11 @@ fn differing_fields<T: Serialize>(recorded: Option<&T>, simulated: Option<&T>) -
 }
 
 /// Counts agreeing pairs and finds the first that differ.
-fn compare_all<T: PartialEq + Serialize>(what: &str, recorded: &[T], simulated: &[T]) -> (u64, Option<Difference>) {
+fn compare_all<T: PartialEq + Serialize>(
+    what: &str,
+    recorded: &[T],
+    simulated: &[T],
+) -> (u64, Option<Difference>) {
     let identical = recorded.iter().zip(simulated).filter(|(a, b)| a == b).count() as u64;
     let first = (0..recorded.len().max(simulated.len())).find(|&i| recorded.get(i) != simulated.get(i));
     let difference = first.map(|i| Difference {

@@ -11,10 +11,10 @@ use kendall_serving::{
 };
 use serde::de::DeserializeOwned;
 
+use crate::ConformanceError;
 use crate::compare::{Outcome, compare};
 use crate::golden::{Golden, GoldenRequest, GoldenStep};
 use crate::scenario::Scenario;
-use crate::ConformanceError;
 
 /// Replays every `*.scenario.json` of a folder against every recording beside it, in order of their names.
 ///
@@ -108,10 +108,21 @@ impl Tape {
                 hits[row.request as usize].push(row.num_computed_tokens);
             }
         }
-        let mut requests: Vec<_> = self.records.iter().map(|record| {
-            let number = record.index as usize;
-            (place[number], GoldenRequest::of(record, std::mem::take(&mut preempted_at[number]), std::mem::take(&mut hits[number])))
-        }).collect();
+        let mut requests: Vec<_> = self
+            .records
+            .iter()
+            .map(|record| {
+                let number = record.index as usize;
+                (
+                    place[number],
+                    GoldenRequest::of(
+                        record,
+                        std::mem::take(&mut preempted_at[number]),
+                        std::mem::take(&mut hits[number]),
+                    ),
+                )
+            })
+            .collect();
         requests.sort_by_key(|(place, _)| *place);
         requests.into_iter().map(|(_, request)| request).collect()
     }
@@ -122,7 +133,8 @@ fn open(path: &Path) -> Result<File, ConformanceError> {
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, reader: impl std::io::Read) -> Result<T, ConformanceError> {
-    serde_json::from_reader(reader).map_err(|source| ConformanceError::Parse { path: path.to_owned(), source })
+    serde_json::from_reader(reader)
+        .map_err(|source| ConformanceError::Parse { path: path.to_owned(), source })
 }
 
 fn name_of(path: &Path) -> &str {
@@ -132,7 +144,8 @@ fn name_of(path: &Path) -> &str {
 fn files_of(dir: &Path) -> Result<Vec<PathBuf>, ConformanceError> {
     let error = |source| ConformanceError::Read { path: dir.to_owned(), source };
     let entries = std::fs::read_dir(dir).map_err(error)?;
-    let mut files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().map_err(error)?;
+    let mut files =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().map_err(error)?;
     files.sort();
     Ok(files)
 }

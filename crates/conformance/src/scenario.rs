@@ -5,8 +5,8 @@ use std::path::Path;
 
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::{
-    EngineConfig, LinearCoefficients, PromptContent, RequestSpec, SchedulingPolicy, SelfPreemption, TokenSegment,
-    TokenStream,
+    EngineConfig, LinearCoefficients, PromptContent, RequestSpec, SchedulingPolicy, SelfPreemption,
+    TokenSegment, TokenStream,
 };
 use serde::Deserialize;
 
@@ -85,7 +85,12 @@ struct Cost {
 
 impl Default for Cost {
     fn default() -> Self {
-        Self { base_ns: 5_000_000, per_prefill_token_ns: 50_000, per_decode_seq_ns: 100_000, per_ctx_token_ns: 0 }
+        Self {
+            base_ns: 5_000_000,
+            per_prefill_token_ns: 50_000,
+            per_decode_seq_ns: 100_000,
+            per_ctx_token_ns: 0,
+        }
     }
 }
 
@@ -193,7 +198,8 @@ impl<'a> Streams<'a> {
         for (number, place) in order.into_iter().enumerate() {
             numbers[place] = number as u64;
         }
-        let places = requests.iter().enumerate().map(|(place, request)| (request.id.as_str(), place as u64)).collect();
+        let places =
+            requests.iter().enumerate().map(|(place, request)| (request.id.as_str(), place as u64)).collect();
         let mut streams = Self { places, numbers, shared: BTreeMap::new() };
         for name in requests.iter().flat_map(stream_names) {
             let next = streams.shared.len() as u64;
@@ -215,7 +221,9 @@ impl<'a> Streams<'a> {
 
     fn spec(&self, place: usize, request: &Request, id_rank: u64) -> Result<RequestSpec, String> {
         let time = |ns: u64| {
-            ns.checked_mul(1_000).map(SimTime::from_ps).ok_or_else(|| format!("{ns} ns is beyond the horizon of 213 days"))
+            ns.checked_mul(1_000)
+                .map(SimTime::from_ps)
+                .ok_or_else(|| format!("{ns} ns is beyond the horizon of 213 days"))
         };
         let own = TokenStream::Prompt(self.numbers[place]);
         let segments: Vec<TokenSegment> = match (&request.segments, request.prompt_len) {
@@ -223,7 +231,11 @@ impl<'a> Streams<'a> {
             (None, None) => return Err("it has neither `segments` nor `prompt_len`: give one".into()),
             (Some(segments), None) => segments
                 .iter()
-                .map(|(name, start, len)| TokenSegment { stream: self.stream(name), start: *start, len: *len })
+                .map(|(name, start, len)| TokenSegment {
+                    stream: self.stream(name),
+                    start: *start,
+                    len: *len,
+                })
                 .collect(),
             (None, Some(prompt_len)) => {
                 let prefix = if request.prefix_group.is_some() { request.prefix_len.unwrap_or(0) } else { 0 };
@@ -232,7 +244,11 @@ impl<'a> Streams<'a> {
                     .ok_or_else(|| format!("`prefix_len` {prefix} exceeds `prompt_len` {prompt_len}"))?;
                 let mut segments = Vec::new();
                 if let Some(group) = &request.prefix_group {
-                    segments.push(TokenSegment { stream: self.stream(&group_name(group)), start: 0, len: prefix });
+                    segments.push(TokenSegment {
+                        stream: self.stream(&group_name(group)),
+                        start: 0,
+                        len: prefix,
+                    });
                 }
                 segments.push(TokenSegment { stream: own, start: prefix, len: rest });
                 segments

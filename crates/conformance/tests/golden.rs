@@ -10,7 +10,16 @@ fn every_golden_schedule_is_reproduced() {
     assert_eq!((outcomes.len(), steps), (21, 27_494), "the recordings in tests/golden are not all there");
     for outcome in &outcomes {
         let difference = outcome.first_difference.as_ref().map(kendall_conformance::Difference::explain);
-        println!("{} {} {}/{}", outcome.scenario, outcome.vllm_version, outcome.steps_identical, outcome.steps);
-        assert!(outcome.identical, "{} ({})\n{}", outcome.scenario, outcome.vllm_version, difference.unwrap_or_default());
+        println!(
+            "{} {} {}/{}",
+            outcome.scenario, outcome.vllm_version, outcome.steps_identical, outcome.steps
+        );
+        assert!(
+            outcome.identical,
+            "{} ({})\n{}",
+            outcome.scenario,
+            outcome.vllm_version,
+            difference.unwrap_or_default()
+        );
     }
 }

@@ -7,7 +7,7 @@ use csv::Writer;
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::{RequestRecord, RequestStatus, RowKind, StepRecord};
 
-use crate::output_dir::{OutputError, OutputFile};
+use crate::output_dir::{OutputError, OutputFile, WrittenFile};
 
 /// One row a request, in the order in which requests left.
 pub struct RequestsCsv {
@@ -109,11 +109,16 @@ impl RequestsCsv {
         rows.end();
     }
 
-    /// Puts the file under its final name.
+    /// Whether a row could not be written: there is no point in going on.
+    pub fn has_failed(&self) -> bool {
+        self.rows.failure.is_some()
+    }
+
+    /// Completes the file, still under its temporary name.
     ///
     /// # Errors
     /// If a row could not be written.
-    pub fn finish(self) -> Result<(), OutputError> {
+    pub fn finish(self) -> Result<WrittenFile, OutputError> {
         self.rows.finish()
     }
 }
@@ -151,11 +156,16 @@ impl StepsCsv {
         rows.end();
     }
 
-    /// Puts the file under its final name.
+    /// Whether a row could not be written: there is no point in going on.
+    pub fn has_failed(&self) -> bool {
+        self.rows.failure.is_some()
+    }
+
+    /// Completes the file, still under its temporary name.
     ///
     /// # Errors
     /// If a row could not be written.
-    pub fn finish(self) -> Result<(), OutputError> {
+    pub fn finish(self) -> Result<WrittenFile, OutputError> {
         self.rows.finish()
     }
 }
@@ -236,7 +246,7 @@ impl Rows {
         }
     }
 
-    fn finish(self) -> Result<(), OutputError> {
+    fn finish(self) -> Result<WrittenFile, OutputError> {
         let Self { path, writer, failure, .. } = self;
         let error = |source| OutputFile::error(&path, source);
         if let Some(source) = failure {

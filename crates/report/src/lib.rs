@@ -15,5 +15,5 @@ mod run_report;
 mod table;
 
 pub use csv_files::{RequestsCsv, StepsCsv};
-pub use output_dir::{OutputDir, OutputError, OutputFile};
+pub use output_dir::{OutputDir, OutputError, OutputFile, WrittenFile};
 pub use run_report::RunReport;

@@ -19,10 +19,17 @@ pub struct OutputError {
 impl OutputError {
     fn new(path: &Path, doing: &'static str, source: io::Error) -> Self {
         let remedy = match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space, or choose another folder with --out",
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "choose a folder that you may write with --out",
-            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "a file is in the way: choose another folder with --out",
-            _ => "nothing was written under this name",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "free some space, or choose another folder with --out"
+            }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                "choose a folder that you may write with --out"
+            }
+            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                "a file is in the way: choose another folder with --out"
+            }
+            io::ErrorKind::FileTooLarge => "raise the limit on file sizes (ulimit -f), or choose another folder with --out",
+            _ => "choose another folder with --out",
         };
         Self { path: path.to_owned(), doing, source, remedy }
     }
@@ -40,11 +47,12 @@ impl OutputDir {
     /// # Errors
     /// If that is impossible.
     pub fn create(path: &Path) -> Result<Self, OutputError> {
-        std::fs::create_dir_all(path).map_err(|source| OutputError::new(path, "create this folder", source))?;
+        std::fs::create_dir_all(path)
+            .map_err(|source| OutputError::new(path, "create this folder", source))?;
         Ok(Self { path: path.to_owned() })
     }
 
-    /// Begins the file `name`. It appears with [`OutputFile::finish`]; dropped before that, it never was.
+    /// Begins the file `name`. It appears with [`WrittenFile::publish`]; dropped before that, it never was.
     ///
     /// # Errors
     /// If the folder cannot be written.
@@ -58,37 +66,58 @@ impl OutputDir {
         Ok(OutputFile { path, writer: BufWriter::new(temporary) })
     }
 
-    /// Writes a whole file.
+    /// Writes a whole file, still under its temporary name.
     ///
     /// # Errors
     /// If the folder cannot be written or is full.
-    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), OutputError> {
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<WrittenFile, OutputError> {
         let mut file = self.begin(name)?;
-        file.write_all(content).map_err(|source| OutputError::new(&self.path.join(name), "write this file", source))?;
+        file.write_all(content)
+            .map_err(|source| OutputError::new(&self.path.join(name), "write this file", source))?;
         file.finish()
     }
 }
 
-/// A file on its way. Write to it, then finish it.
+/// A file on its way. Write to it, finish it, publish it.
 #[derive(Debug)]
 pub struct OutputFile {
     path: PathBuf,
     writer: BufWriter<NamedTempFile>,
 }
 
-impl OutputFile {
+/// A file that is complete and on disk, but not yet under its final name. The files of one run are all written before
+/// the first is published, so that a full disk leaves the results of the last run whole.
+#[derive(Debug)]
+#[must_use = "it never was unless it is published"]
+pub struct WrittenFile {
+    path: PathBuf,
+    temporary: NamedTempFile,
+}
+
+impl WrittenFile {
     /// Puts the file under its final name.
     ///
     /// # Errors
-    /// If what was written does not fit or the rename fails.
-    pub fn finish(self) -> Result<(), OutputError> {
+    /// If the rename fails.
+    pub fn publish(self) -> Result<(), OutputError> {
+        let Self { path, temporary } = self;
+        temporary.persist(&path).map_err(|failed| OutputError::new(&path, "write this file", failed.error))?;
+        Ok(())
+    }
+}
+
+impl OutputFile {
+    /// Brings all that was written to the disk.
+    ///
+    /// # Errors
+    /// If it does not fit.
+    pub fn finish(self) -> Result<WrittenFile, OutputError> {
         let Self { path, writer } = self;
         let error = |source| OutputError::new(&path, "write this file", source);
         let temporary = writer.into_inner().map_err(|failed| error(failed.into_error()))?;
         temporary.as_file().sync_all().map_err(error)?;
         set_usual_permissions(&temporary).map_err(error)?;
-        temporary.persist(&path).map_err(|failed| error(failed.error))?;
-        Ok(())
+        Ok(WrittenFile { path, temporary })
     }
 
     /// An error of this file, for a writer on top of it.
@@ -136,7 +165,9 @@ mod tests {
         file.write_all(b"half").unwrap();
         drop(file);
         assert_eq!(std::fs::read_dir(dir.path().join("a/b")).unwrap().count(), 0);
-        out.write("x.csv", b"whole").unwrap();
+        let written = out.write("x.csv", b"whole").unwrap();
+        assert!(!dir.path().join("a/b/x.csv").exists());
+        written.publish().unwrap();
         assert_eq!(std::fs::read(dir.path().join("a/b/x.csv")).unwrap(), b"whole");
     }
 

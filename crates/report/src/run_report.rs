@@ -70,7 +70,10 @@ impl RunReport<'_> {
         }
         let n = self.metrics.ttft_ms.count;
         if n > 0 && n < FEW_FOR_P99 {
-            warnings.push(format!("p99 of TTFT, TPOT and E2E rests on {} of {n} requests: use more requests", n.div_ceil(100)));
+            warnings.push(format!(
+                "p99 of TTFT, TPOT and E2E rests on {} of {n} requests: use more requests",
+                n.div_ceil(100)
+            ));
         }
         warnings
     }
@@ -117,7 +120,8 @@ impl RunReport<'_> {
             fields.put_latency(name, latency);
         }
         fields.put("mean_ttft_parts_ms", metrics.mean_ttft_parts_ms);
-        let totals = |of: fn(&kendall_serving::EngineTotals) -> u64| self.end.totals.iter().map(of).sum::<u64>();
+        let totals =
+            |of: fn(&kendall_serving::EngineTotals) -> u64| self.end.totals.iter().map(of).sum::<u64>();
         fields.put("num_preemptions", totals(|t| t.num_preemptions));
         fields.put("num_preempted_requests", metrics.num_preempted_requests);
         fields.put("num_lost_tokens", metrics.num_lost_tokens);
@@ -130,11 +134,14 @@ impl RunReport<'_> {
         fields.put("num_prefill_tokens", totals(|t| t.num_prefill_tokens));
         fields.put("num_decode_tokens", totals(|t| t.num_decode_tokens));
         fields.put("quantile_relative_error", kendall_serving::QUANTILE_RELATIVE_ERROR);
-        fields.put("step_time", json!({
-            "origin": self.step_time_origin(),
-            "coefficients": self.resolved.simulation.step_time,
-            "source": &self.resolved.step_time,
-        }));
+        fields.put(
+            "step_time",
+            json!({
+                "origin": self.step_time_origin(),
+                "coefficients": self.resolved.simulation.step_time,
+                "source": &self.resolved.step_time,
+            }),
+        );
         fields.put("kv_cache", &self.resolved.kv_cache);
         fields.put("ledger", &self.resolved.ledger);
         fields.into_value()
@@ -157,7 +164,8 @@ impl RunReport<'_> {
         let (queries, hits) = self.end.totals.iter().fold((0, 0), |(queries, hits), totals| {
             (queries + totals.prefix_cache_queries, hits + totals.prefix_cache_hits)
         });
-        (self.resolved.simulation.engine.enable_prefix_caching && queries > 0).then(|| hits as f64 / queries as f64)
+        (self.resolved.simulation.engine.enable_prefix_caching && queries > 0)
+            .then(|| hits as f64 / queries as f64)
     }
 
     /// Blocks of a replica's KV cache and where the number comes from.
@@ -167,7 +175,11 @@ impl RunReport<'_> {
             KvSource::Scenario => "given",
             KvSource::Derived { .. } => "derived from GPU memory",
         };
-        format!("{} blocks of {} tokens ({source})", crate::number::whole(u64::from(engine.num_gpu_blocks)), engine.block_size)
+        format!(
+            "{} blocks of {} tokens ({source})",
+            crate::number::whole(u64::from(engine.num_gpu_blocks)),
+            engine.block_size
+        )
     }
 }
 

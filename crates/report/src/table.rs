@@ -14,7 +14,11 @@ impl RunReport<'_> {
         let replicas = self.resolved.simulation.replicas;
         let mut text = String::new();
         let several = if replicas > 1 { format!(", {replicas} replicas") } else { String::new() };
-        let _ = writeln!(text, "{}: {}, {}{several}, seed {}", self.name, self.what, self.resolved.engine, self.seed);
+        let _ = writeln!(
+            text,
+            "{}: {}, {}{several}, seed {}",
+            self.name, self.what, self.resolved.engine, self.seed
+        );
         let mut facts = facts_table();
         let mut fact = |name: &str, value: String| {
             facts.add_row([name.to_owned(), value]);
@@ -33,7 +37,14 @@ impl RunReport<'_> {
         if let (Some(goodput), Some(attained)) = (metrics.request_goodput, metrics.slo_attainment) {
             let limits = self.limits();
             let good = significant(Some(goodput));
-            fact("goodput", format!("{good} req/s: {} of {} requests kept {limits}", percent(Some(attained)), whole(metrics.num_requests)));
+            fact(
+                "goodput",
+                format!(
+                    "{good} req/s: {} of {} requests kept {limits}",
+                    percent(Some(attained)),
+                    whole(metrics.num_requests)
+                ),
+            );
         }
         fact(
             "batch",
@@ -72,7 +83,9 @@ impl RunReport<'_> {
         let metrics = &self.metrics;
         let mut parts = vec![format!("{} completed", whole(metrics.completed))];
         let preemptions: u64 = self.end.totals.iter().map(|totals| totals.num_preemptions).sum();
-        for (count, what) in [(metrics.rejected, "rejected"), (metrics.aborted, "aborted"), (metrics.unfinished, "unfinished")] {
+        for (count, what) in
+            [(metrics.rejected, "rejected"), (metrics.aborted, "aborted"), (metrics.unfinished, "unfinished")]
+        {
             if count > 0 {
                 parts.push(format!("{} {what}", whole(count)));
             }
@@ -84,7 +97,9 @@ impl RunReport<'_> {
     fn limits(&self) -> String {
         let Some(goodput) = self.resolved.goodput else { return String::new() };
         let limits = [("TTFT", goodput.ttft), ("TPOT", goodput.tpot), ("E2E", goodput.e2e)];
-        let shown = limits.iter().filter_map(|(name, limit)| limit.map(|limit| format!("{name} <= {} ms", limit.as_millis_f64())));
+        let shown = limits
+            .iter()
+            .filter_map(|(name, limit)| limit.map(|limit| format!("{name} <= {} ms", limit.as_millis_f64())));
         shown.collect::<Vec<_>>().join(", ")
     }
 
@@ -128,14 +143,20 @@ impl RunReport<'_> {
         if parts.front_end.is_none() {
             return String::new();
         }
-        let sum = named.iter().map(|(name, value)| format!("{} {name}", significant(*value))).collect::<Vec<_>>();
+        let sum =
+            named.iter().map(|(name, value)| format!("{} {name}", significant(*value))).collect::<Vec<_>>();
         format!("mean TTFT {} ms = {}\n", significant(self.metrics.ttft_ms.mean), sum.join(" + "))
     }
 }
 
 /// Table cells are padded to the right; nobody wants to copy that.
 fn without_trailing_blanks(text: &str) -> String {
-    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    let mut trimmed = String::with_capacity(text.len());
+    for line in text.lines() {
+        trimmed.push_str(line.trim_end());
+        trimmed.push('\n');
+    }
+    trimmed
 }
 
 fn facts_table() -> Table {

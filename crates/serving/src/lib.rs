@@ -8,7 +8,7 @@
 
 pub mod catalog;
 mod engine;
-mod kv;
+pub mod kv;
 mod metrics;
 mod observe;
 mod record;
@@ -19,13 +19,13 @@ mod step_time;
 pub mod workload;
 
 pub use engine::{
-    Arrival, BatchDefaults, ConfigError, Engine, EngineConfig, EngineGauges, EngineTotals, EngineVersion, Replica,
-    SchedulingPolicy, SelfPreemption, VersionDefaults, Wake,
+    Arrival, BatchDefaults, BatchSettings, ConfigError, Engine, EngineConfig, EngineGauges, EngineTotals,
+    EngineVersion, Replica, SchedulingPolicy, SelfPreemption, VersionDefaults, VersionError, Wake,
 };
 pub use kv::{BlockId, BlockKey, BlockPool};
 pub use metrics::{
-    GaugeSummary, GoodputLimits, LatencyMetric, LatencySummary, MetricsSummary, QUANTILE_RELATIVE_ERROR, RunMetrics,
-    TtftPartsSummary,
+    GaugeSummary, GoodputLimits, LatencyMetric, LatencySummary, MetricsSummary, QUANTILE_RELATIVE_ERROR,
+    RunMetrics, TtftPartsSummary,
 };
 pub use observe::Observer;
 pub use record::{RequestRecord, RequestStatus, RowKind, StepRecord, StepRow, TtftParts};

@@ -207,7 +207,9 @@ impl RunMetrics {
         let rate = |n: u64| (secs > 0.0).then(|| n as f64 / secs);
         let num_requests = counts.finished + counts.aborted + counts.rejected + counts.unfinished;
         let with_first_token = self.ttft.tally().count();
-        let part = |i: usize| (with_first_token > 0).then(|| self.ttft_parts_ps[i] as f64 / 1e9 / with_first_token as f64);
+        let part = |i: usize| {
+            (with_first_token > 0).then(|| self.ttft_parts_ps[i] as f64 / 1e9 / with_first_token as f64)
+        };
         let (held_blocks, held_tokens) = self.replicas.iter().fold((0, 0), |(blocks, tokens), state| {
             (blocks + state.held_blocks.integral(end), tokens + state.held_tokens.integral(end))
         });
@@ -226,7 +228,10 @@ impl RunMetrics {
             output_throughput: rate(counts.output_tokens),
             total_token_throughput: rate(counts.input_tokens + counts.output_tokens),
             request_goodput: self.limits.and_then(|_| rate(counts.good)),
-            slo_attainment: self.limits.filter(|_| num_requests > 0).map(|_| counts.good as f64 / num_requests as f64),
+            slo_attainment: self
+                .limits
+                .filter(|_| num_requests > 0)
+                .map(|_| counts.good as f64 / num_requests as f64),
             ttft_ms: self.ttft.summary(),
             tpot_ms: self.tpot.summary(),
             itl_ms: self.itl.summary(),
@@ -279,7 +284,9 @@ impl Observer for RunMetrics {
         if let Some(ttft) = record.ttft() {
             self.ttft.record_n(ttft, 1);
             let TtftParts { front_end, queue, prefill, interference, preemption } = record.ttft_parts;
-            for (sum, part) in self.ttft_parts_ps.iter_mut().zip([front_end, queue, prefill, interference, preemption]) {
+            for (sum, part) in
+                self.ttft_parts_ps.iter_mut().zip([front_end, queue, prefill, interference, preemption])
+            {
                 *sum += u128::from(part.as_ps());
             }
         }
@@ -406,7 +413,10 @@ mod tests {
         }
         for (q, exact) in [(0.0, 1.0), (0.5, 500.5), (0.9, 900.1), (0.99, 990.01), (1.0, 1_000.0)] {
             let value = metric.quantile_ms(q).unwrap();
-            assert!((value / exact - 1.0).abs() <= QUANTILE_RELATIVE_ERROR, "q {q}: {value} instead of {exact}");
+            assert!(
+                (value / exact - 1.0).abs() <= QUANTILE_RELATIVE_ERROR,
+                "q {q}: {value} instead of {exact}"
+            );
         }
         assert_eq!(LatencyMetric::default().quantile_ms(0.5), None);
     }

@@ -63,7 +63,9 @@ pub enum SimulationError {
     #[error(transparent)]
     Workload(#[from] WorkloadError),
     /// A request arrived before the one in front of it.
-    #[error("request {index} arrives at {arrival}, before the request in front of it at {previous}: sort the workload by arrival time")]
+    #[error(
+        "request {index} arrives at {arrival}, before the request in front of it at {previous}: sort the workload by arrival time"
+    )]
     Unsorted {
         /// Number of the request.
         index: u64,
@@ -103,12 +105,20 @@ pub struct StalledRequests {
     pub requests: Vec<u64>,
 }
 
+#[derive(Clone, Copy)]
 enum Event {
     /// The request at the head of the workload reaches its replica.
     Arrival,
-    Abort { replica: u32, index: u64 },
-    StepDone { replica: u32 },
-    Schedule { replica: u32 },
+    Abort {
+        replica: u32,
+        index: u64,
+    },
+    StepDone {
+        replica: u32,
+    },
+    Schedule {
+        replica: u32,
+    },
 }
 
 /// A run in progress.
@@ -131,7 +141,11 @@ impl<'a, O: Observer> Simulation<'a, O> {
     ///
     /// # Errors
     /// If vLLM would refuse the engine configuration, or a step could last longer than an hour.
-    pub fn new(config: &'a SimulationConfig, workload: RequestStream, observer: O) -> Result<Self, ConfigError> {
+    pub fn new(
+        config: &'a SimulationConfig,
+        workload: RequestStream,
+        observer: O,
+    ) -> Result<Self, ConfigError> {
         config.validate()?;
         let engine = Engine::new(config.engine.clone(), config.step_time)?;
         Ok(Self {
@@ -295,7 +309,8 @@ fn rejection(arrival: &Arrival, replica: u32, now: SimTime) -> RequestRecord {
 
 /// No step of this configuration may last longer than an hour.
 fn check_step_time(config: &SimulationConfig) -> Result<(), ConfigError> {
-    let (tokens, length) = (u128::from(config.engine.max_num_batched_tokens), u128::from(config.engine.max_model_len));
+    let (tokens, length) =
+        (u128::from(config.engine.max_num_batched_tokens), u128::from(config.engine.max_model_len));
     let seqs = u128::from(config.engine.max_num_seqs);
     let c = &config.step_time;
     for (field, coefficient, most) in [

@@ -7,13 +7,13 @@ use std::iter::FusedIterator;
 use kendall_des::SimDuration;
 
 use crate::TraceFormat;
-use kendall_serving::scenario::OnEmpty;
 use crate::azure::{self, AzureRows};
 use crate::error::{TraceError, TraceErrorKind, shown};
 use crate::kendall::{self, KendallRows};
 use crate::line::{BadLine, COMMENT, Line, LineReader};
 use crate::mooncake;
 use crate::record::{FieldNames, Row, TraceRecord};
+use kendall_serving::scenario::OnEmpty;
 
 /// Reads a timed trace as a stream: memory is bounded by the longest line.
 ///

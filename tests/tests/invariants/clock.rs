@@ -13,7 +13,7 @@ property! {
     the_clock_never_goes_back, scenarios(), |scenario| {
         let played = play(&scenario);
         observations_are_in_order(&played)?;
-        (0..scenario.config.replicas).try_for_each(|replica| device_runs_one_batch_at_a_time(&scenario, &played, replica))
+        (0..scenario.config.replicas).try_for_each(|replica| one_batch_at_a_time(&scenario, &played, replica))
     }
 }
 
@@ -29,7 +29,7 @@ fn observations_are_in_order(played: &Played) -> Verdict {
     Ok(())
 }
 
-fn device_runs_one_batch_at_a_time(scenario: &Scenario, played: &Played, replica: u32) -> Verdict {
+fn one_batch_at_a_time(scenario: &Scenario, played: &Played, replica: u32) -> Verdict {
     let depth = if scenario.config.engine.async_scheduling { 2 } else { 1 };
     let steps: Vec<_> = played.steps_of(replica).collect();
     for (number, step) in steps.iter().enumerate() {
@@ -42,7 +42,10 @@ fn device_runs_one_batch_at_a_time(scenario: &Scenario, played: &Played, replica
         prop_assert_eq!(step.start, step.scheduled.max(device_is_free), "a batch starts as soon as it can");
         prop_assert!(previous.is_none_or(|previous| previous.scheduled <= step.scheduled));
         let processed = number.checked_sub(depth).map(|i| steps[i]);
-        prop_assert!(processed.is_none_or(|oldest| oldest.end <= step.scheduled), "{depth} batches in flight at most");
+        prop_assert!(
+            processed.is_none_or(|oldest| oldest.end <= step.scheduled),
+            "{depth} batches in flight at most"
+        );
     }
     Ok(())
 }

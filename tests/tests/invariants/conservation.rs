@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kendall_des::TimeWeighted;
+use kendall_des::{SimTime, TimeWeighted};
 use kendall_serving::{EngineGauges, RequestStatus, RunEnd};
 use proptest::prelude::*;
 
@@ -69,7 +69,12 @@ fn each_request_departs_once(scenario: &Scenario, played: &Played) -> Verdict {
     let mut departed = BTreeMap::new();
     for record in &played.tape.records {
         prop_assert_eq!(u64::from(record.replica), record.index % u64::from(scenario.config.replicas));
-        prop_assert_eq!(departed.insert(record.index, record.status), None, "request {} left twice", record.index);
+        prop_assert_eq!(
+            departed.insert(record.index, record.status),
+            None,
+            "request {} left twice",
+            record.index
+        );
     }
     if played.is_complete() {
         prop_assert_eq!((played.end.num_arrived, departed.len() as u64), (num_requests, num_requests));
@@ -87,7 +92,9 @@ fn each_request_departs_once(scenario: &Scenario, played: &Played) -> Verdict {
 fn steps_name_the_departures(played: &Played) -> Verdict {
     let mut finished = BTreeSet::new();
     for step in &played.tape.steps {
-        for (indices, status) in [(&step.finished, RequestStatus::Finished), (&step.aborted, RequestStatus::Aborted)] {
+        for (indices, status) in
+            [(&step.finished, RequestStatus::Finished), (&step.aborted, RequestStatus::Aborted)]
+        {
             for &index in indices {
                 let found = played.ended(status).find(|record| record.index == index);
                 prop_assert_eq!(found.map(|record| record.finish), Some(step.end), "request {}", index);
@@ -108,14 +115,24 @@ fn free_and_used_are_all(scenario: &Scenario, played: &Played) -> Verdict {
         prop_assert!(gauges.held_tokens <= gauges.held_blocks * u64::from(engine.block_size));
         let held = u64::from(gauges.used_blocks);
         prop_assert!(held <= gauges.held_blocks, "{held} blocks are used, {} held", gauges.held_blocks);
-        prop_assert!(engine.enable_prefix_caching || held == gauges.held_blocks, "nothing is shared without a cache");
+        prop_assert!(
+            engine.enable_prefix_caching || held == gauges.held_blocks,
+            "nothing is shared without a cache"
+        );
     }
-    let used_after: BTreeSet<_> =
-        played.tape.gauges.iter().map(|(replica, now, gauges)| (*replica, *now, gauges.used_blocks)).collect();
+    let used_after: BTreeSet<_> = played
+        .tape
+        .gauges
+        .iter()
+        .map(|(replica, now, gauges)| (*replica, *now, gauges.used_blocks))
+        .collect();
     for step in &played.tape.steps {
         prop_assert!(step.free_blocks <= usable && step.free_blocks_end <= usable);
         let used = usable - step.free_blocks_end;
-        prop_assert!(used_after.contains(&(step.replica, step.end, used)), "{used} blocks are used after {step:?}");
+        prop_assert!(
+            used_after.contains(&(step.replica, step.end, used)),
+            "{used} blocks are used after {step:?}"
+        );
     }
     Ok(())
 }
@@ -124,8 +141,10 @@ fn nothing_is_left(played: &Played) -> Verdict {
     if !played.is_complete() {
         return Ok(());
     }
-    let last: BTreeMap<_, _> = played.tape.gauges.iter().map(|(replica, _, gauges)| (*replica, *gauges)).collect();
-    let empty = EngineGauges { num_waiting: 0, num_running: 0, used_blocks: 0, held_blocks: 0, held_tokens: 0 };
+    let last: BTreeMap<_, _> =
+        played.tape.gauges.iter().map(|(replica, _, gauges)| (*replica, *gauges)).collect();
+    let empty =
+        EngineGauges { num_waiting: 0, num_running: 0, used_blocks: 0, held_blocks: 0, held_tokens: 0 };
     for (replica, gauges) in last {
         prop_assert_eq!(gauges, empty, "replica {}", replica);
     }
@@ -134,7 +153,7 @@ fn nothing_is_left(played: &Played) -> Verdict {
 
 /// Integral over time of the requests that wait or run, summed over replicas.
 fn area_under_gauges(scenario: &Scenario, played: &Played) -> u128 {
-    let start = TimeWeighted::new(kendall_des::SimTime::ZERO, 0);
+    let start = TimeWeighted::new(SimTime::ZERO, 0);
     let mut in_engine = vec![start; scenario.config.replicas as usize];
     for (replica, now, gauges) in &played.tape.gauges {
         in_engine[*replica as usize].set(*now, u64::from(gauges.num_waiting + gauges.num_running));

@@ -57,8 +57,11 @@ fn agree_until(last_step: Option<u64>, short: &Played, long: &Played, replica: u
         let (one, other) = (shorter.next(), longer.next());
         match (one, other) {
             (Some(one), Some(other)) if Some(one.step) == last_step => {
-                let masked =
-                    StepRecord { finished: one.finished.clone(), free_blocks_end: one.free_blocks_end, ..other.clone() };
+                let masked = StepRecord {
+                    finished: one.finished.clone(),
+                    free_blocks_end: one.free_blocks_end,
+                    ..other.clone()
+                };
                 prop_assert_eq!(one, &masked);
                 return Ok(());
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kendall_serving::{RequestStatus, RowKind, SchedulingPolicy, StepRecord};
+use kendall_serving::{RequestStatus, RowKind, SchedulingPolicy, StepRecord, StepRow};
 use proptest::prelude::*;
 
 use crate::ledger::accounts;
@@ -52,10 +52,12 @@ fn rows_keep_the_limits(scenario: &Scenario, step: &StepRecord) -> Verdict {
     for index in step.rows.iter().map(|row| row.request).chain(step.preempted.iter().copied()) {
         prop_assert!(seen.insert(index), "request {index} is in the step twice");
     }
-    let (num_requests, threshold) = (step.num_running + step.num_waiting, engine.long_prefill_token_threshold);
+    let (num_requests, threshold) =
+        (step.num_running + step.num_waiting, engine.long_prefill_token_threshold);
     if threshold > 0 && num_requests > 1 {
         let share = engine.max_num_batched_tokens / num_requests;
-        let longest = if engine.long_prefill_token_threshold_adaptive { threshold.max(share) } else { threshold };
+        let longest =
+            if engine.long_prefill_token_threshold_adaptive { threshold.max(share) } else { threshold };
         prop_assert!(step.rows.iter().all(|row| row.num_tokens <= longest), "chunks of {longest} at most");
     }
     Ok(())
@@ -63,18 +65,25 @@ fn rows_keep_the_limits(scenario: &Scenario, step: &StepRecord) -> Verdict {
 
 fn admissions_keep_the_limits(scenario: &Scenario, step: &StepRecord) -> Verdict {
     let engine = &scenario.config.engine;
-    let is_new = |row: &&kendall_serving::StepRow| row.kind != RowKind::Running;
+    let is_new = |row: &&StepRow| row.kind != RowKind::Running;
     let admitted: Vec<_> = step.rows.iter().filter(is_new).collect();
     prop_assert!(step.preempted.is_empty() || admitted.is_empty(), "admissions in a step that preempted");
-    prop_assert!(step.rows.is_sorted_by_key(|row| row.kind != RowKind::Running), "running requests come first");
+    prop_assert!(
+        step.rows.is_sorted_by_key(|row| row.kind != RowKind::Running),
+        "running requests come first"
+    );
     if !engine.enable_chunked_prefill && engine.long_prefill_token_threshold == 0 {
         for row in admitted.iter().filter(|row| row.kind == RowKind::Admitted) {
             let prompt = scenario.requests[row.request as usize].num_prompt_tokens;
             prop_assert_eq!(row.num_computed_tokens + row.num_tokens, prompt, "a whole prompt");
         }
     }
-    let numbers: Vec<_> = admitted.iter().filter(|row| row.kind == RowKind::Admitted).map(|row| row.request).collect();
-    prop_assert!(engine.scheduling_policy == SchedulingPolicy::Priority || numbers.is_sorted(), "first come, first served");
+    let numbers: Vec<_> =
+        admitted.iter().filter(|row| row.kind == RowKind::Admitted).map(|row| row.request).collect();
+    prop_assert!(
+        engine.scheduling_policy == SchedulingPolicy::Priority || numbers.is_sorted(),
+        "first come, first served"
+    );
     Ok(())
 }
 

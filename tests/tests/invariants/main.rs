@@ -6,6 +6,7 @@
 //!
 //! Every property has two tests: 200 cases from a fixed seed, for every change, and 10,000 cases from a new seed, for
 //! `cargo test --release -p kendall-tests -- --ignored`. A failure prints the smallest scenario that was found for it.
+//! `coverage` holds the scenarios themselves to account.
 
 mod clock;
 mod conservation;

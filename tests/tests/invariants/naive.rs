@@ -1,8 +1,8 @@
 //! vLLM's synchronous scheduler once more, as simply as it can be said: one replica, no prefix cache, blocks as numbers,
 //! every quantity counted afresh whenever it is needed.
 //!
-//! Written from the specification (`docs`, "V1 scheduling", sections 2 to 8) and not from kendall's engine, with which
-//! it shares nothing but the configuration.
+//! Written from the specification of vLLM V1 scheduling (sections 2 to 4, 7 and 8 are quoted below) and not from kendall's
+//! engine, with which it shares nothing but the configuration and the request.
 
 use kendall_serving::{EngineConfig, LinearCoefficients, RequestSpec, SchedulingPolicy, SelfPreemption};
 
@@ -59,7 +59,11 @@ pub(crate) struct Naive<'a> {
 }
 
 impl<'a> Naive<'a> {
-    pub(crate) fn new(config: &'a EngineConfig, step_time: &'a LinearCoefficients, specs: &[RequestSpec]) -> Self {
+    pub(crate) fn new(
+        config: &'a EngineConfig,
+        step_time: &'a LinearCoefficients,
+        specs: &[RequestSpec],
+    ) -> Self {
         let customers = specs.iter().enumerate().map(|(index, spec)| Customer {
             arrival: spec.arrival.as_ps(),
             abort: spec.abort.map(|abort| abort.max(spec.arrival).as_ps()),
@@ -112,9 +116,12 @@ impl<'a> Naive<'a> {
 
     fn abort_those_who(&mut self, may: impl Fn(&Customer) -> bool) -> Vec<usize> {
         let gives_up = |customer: &Customer| {
-            customer.place != Place::Gone && may(customer) && customer.abort.is_some_and(|abort| abort <= self.now)
+            customer.place != Place::Gone
+                && may(customer)
+                && customer.abort.is_some_and(|abort| abort <= self.now)
         };
-        let mut aborted: Vec<_> = (0..self.customers.len()).filter(|&i| gives_up(&self.customers[i])).collect();
+        let mut aborted: Vec<_> =
+            (0..self.customers.len()).filter(|&i| gives_up(&self.customers[i])).collect();
         aborted.sort_by_key(|&i| self.customers[i].abort);
         for &index in &aborted {
             self.leave(index);

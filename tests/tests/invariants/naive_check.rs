@@ -1,5 +1,6 @@
 //! The engine against the naive scheduler, decision by decision.
 
+use kendall_des::SimTime;
 use kendall_serving::{RequestRecord, StepRecord};
 use proptest::prelude::*;
 
@@ -37,7 +38,11 @@ fn decision_of(step: &StepRecord) -> Decision {
     Decision {
         scheduled: step.scheduled.as_ps(),
         end: step.end.as_ps(),
-        rows: step.rows.iter().map(|row| (row.request as usize, row.num_tokens, row.num_computed_tokens)).collect(),
+        rows: step
+            .rows
+            .iter()
+            .map(|row| (row.request as usize, row.num_tokens, row.num_computed_tokens))
+            .collect(),
         preempted: numbers(&step.preempted),
         finished: numbers(&step.finished),
         aborted: numbers(&step.aborted),
@@ -52,6 +57,7 @@ type Stamps = (Option<u64>, Option<u64>, Option<u64>, u32);
 
 fn stamps(record: &RequestRecord) -> Stamps {
     let left = record.queued.map(|_| record.finish.as_ps());
-    let [scheduled, token] = [record.first_scheduled, record.first_token].map(|stamp| stamp.map(|time| time.as_ps()));
+    let [scheduled, token] =
+        [record.first_scheduled, record.first_token].map(|stamp| stamp.map(SimTime::as_ps));
     (scheduled, token, left, record.num_preemptions)
 }

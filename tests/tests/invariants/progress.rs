@@ -2,7 +2,8 @@
 
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::{
-    EngineConfig, LinearCoefficients, RequestSpec, RequestStatus, SchedulingPolicy, SimulationConfig, StalledRequests,
+    EngineConfig, LinearCoefficients, RequestSpec, RequestStatus, SchedulingPolicy, SimulationConfig,
+    StalledRequests,
 };
 use proptest::prelude::*;
 
@@ -58,7 +59,10 @@ fn two_equals() -> Scenario {
     };
     let step_time = LinearCoefficients { base_ps: 1_000_000_000, ..LinearCoefficients::default() };
     let requests = vec![RequestSpec::new(SimTime::ZERO, 1, 22), RequestSpec::new(SimTime::ZERO, 1, 25)];
-    Scenario { config: SimulationConfig { engine, step_time, replicas: 1, front_end: SimDuration::ZERO }, requests }
+    Scenario {
+        config: SimulationConfig { engine, step_time, replicas: 1, front_end: SimDuration::ZERO },
+        requests,
+    }
 }
 
 /// Invariant 8. The live-lock of the specification is reported, with the requests in it, in bounded time.
@@ -82,6 +86,11 @@ fn a_livelock_needs_equals() {
         let mut scenario = two_equals();
         change(&mut scenario);
         let played = play(&scenario);
-        assert_eq!(played.ended(RequestStatus::Finished).count(), 2, "change {number}: {:?}", played.end.stalled);
+        assert_eq!(
+            played.ended(RequestStatus::Finished).count(),
+            2,
+            "change {number}: {:?}",
+            played.end.stalled
+        );
     }
 }

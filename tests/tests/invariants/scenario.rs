@@ -2,8 +2,8 @@
 
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::{
-    EngineConfig, LinearCoefficients, PromptContent, RequestSpec, SchedulingPolicy, SelfPreemption, SimulationConfig,
-    TokenSegment, TokenStream,
+    EngineConfig, LinearCoefficients, PromptContent, RequestSpec, SchedulingPolicy, SelfPreemption,
+    SimulationConfig, TokenSegment, TokenStream,
 };
 use proptest::prelude::*;
 
@@ -70,16 +70,19 @@ fn engines() -> impl Strategy<Value = EngineConfig> {
 
 /// No time at all, whole ticks, or every coefficient at once.
 fn step_times() -> impl Strategy<Value = LinearCoefficients> {
-    let all = (0..20_000_000_000_u64, any::<[u8; 6]>()).prop_map(|(base_ps, [a, b, c, d, e, f])| LinearCoefficients {
-        base_ps,
-        per_prefill_token_ps: u64::from(a) * 1_000_001,
-        per_prefill_context_token_ps: u64::from(b) * 1_009,
-        per_prefill_attention_ps: u64::from(c) * 13,
-        per_decode_seq_ps: u64::from(d) * 1_000_003,
-        per_decode_context_token_ps: u64::from(e) * 997,
-        per_new_seq_ps: u64::from(f) * 10_007,
+    let all = (0..20_000_000_000_u64, any::<[u8; 6]>()).prop_map(|(base_ps, [a, b, c, d, e, f])| {
+        LinearCoefficients {
+            base_ps,
+            per_prefill_token_ps: u64::from(a) * 1_000_001,
+            per_prefill_context_token_ps: u64::from(b) * 1_009,
+            per_prefill_attention_ps: u64::from(c) * 13,
+            per_decode_seq_ps: u64::from(d) * 1_000_003,
+            per_decode_context_token_ps: u64::from(e) * 997,
+            per_new_seq_ps: u64::from(f) * 10_007,
+        }
     });
-    let ticks = (1..=4_u64).prop_map(|n| LinearCoefficients { base_ps: n * TICK_PS, ..LinearCoefficients::default() });
+    let ticks = (1..=4_u64)
+        .prop_map(|n| LinearCoefficients { base_ps: n * TICK_PS, ..LinearCoefficients::default() });
     prop_oneof![1 => Just(LinearCoefficients::default()), 3 => ticks, 4 => all]
 }
 
@@ -117,7 +120,8 @@ fn drafts() -> impl Strategy<Value = Vec<Draft>> {
         2 => any::<prop::sample::Index>().prop_map(Content::FollowUp),
     ];
     let priority = prop_oneof![2 => Just(0), 1 => -1..=2_i32];
-    let abort = prop_oneof![8 => Just(None), 1 => (-3..=0_i64).prop_map(Some), 2 => (0..=80_i64).prop_map(Some)];
+    let abort =
+        prop_oneof![8 => Just(None), 1 => (-3..=0_i64).prop_map(Some), 2 => (0..=80_i64).prop_map(Some)];
     let draft = (gap_ps, prompt_share, max_tokens, content, priority, abort).prop_map(
         |(gap_ps, prompt_share, max_tokens, content, priority, abort)| Draft {
             gap_ps,
@@ -199,7 +203,8 @@ pub(crate) fn share_of(scenario: &Scenario, replica: u32) -> Scenario {
     };
     let mut share = scenario.clone();
     share.config.replicas = 1;
-    share.requests = scenario.requests.iter().skip(replica as usize).step_by(replicas as usize).cloned().collect();
+    share.requests =
+        scenario.requests.iter().skip(replica as usize).step_by(replicas as usize).cloned().collect();
     for request in &mut share.requests {
         if let PromptContent::Segments(segments) = &mut request.prompt {
             *segments = segments.iter().map(|&segment| renumber(segment)).collect();
@@ -209,14 +214,20 @@ pub(crate) fn share_of(scenario: &Scenario, replica: u32) -> Scenario {
 }
 
 /// Scenarios of one replica that schedules synchronously, without prefix cache and front end: what the naive scheduler
-/// understands.
+/// understands. Half of them starve.
 pub(crate) fn plain_scenarios() -> impl Strategy<Value = Scenario> {
-    scenarios().prop_map(|mut scenario| {
+    (scenarios(), any::<bool>()).prop_map(|(mut scenario, starve)| {
         scenario.config.replicas = 1;
         scenario.config.front_end = SimDuration::ZERO;
-        scenario.config.engine.async_scheduling = false;
-        scenario.config.engine.enable_prefix_caching = false;
-        scenario.config.engine.lone_request_exempt = true;
+        let engine = &mut scenario.config.engine;
+        engine.async_scheduling = false;
+        engine.enable_prefix_caching = false;
+        engine.lone_request_exempt = true;
+        if starve {
+            engine.scheduling_policy = SchedulingPolicy::Priority;
+            engine.scheduler_reserve_full_isl = false;
+            engine.num_gpu_blocks = engine.max_model_len.div_ceil(engine.block_size) + 1;
+        }
         scenario
     })
 }
@@ -224,11 +235,11 @@ pub(crate) fn plain_scenarios() -> impl Strategy<Value = Scenario> {
 /// Scenarios in which the recompute live-lock is possible: a priority queue of equals under a shortage of blocks, where
 /// admissions look at their first chunk only.
 pub(crate) fn livelock_scenarios() -> impl Strategy<Value = Scenario> {
-    plain_scenarios().prop_map(|mut scenario| {
-        let engine = &mut scenario.config.engine;
-        engine.scheduling_policy = SchedulingPolicy::Priority;
-        engine.scheduler_reserve_full_isl = false;
-        engine.num_gpu_blocks = engine.max_model_len.div_ceil(engine.block_size) + 1;
+    let starving = |scenario: &Scenario| {
+        let engine = &scenario.config.engine;
+        engine.scheduling_policy == SchedulingPolicy::Priority && !engine.scheduler_reserve_full_isl
+    };
+    plain_scenarios().prop_filter("starving", starving).prop_map(|mut scenario| {
         for request in &mut scenario.requests {
             (request.priority, request.arrival, request.abort) = (0, SimTime::ZERO, None);
         }

@@ -47,7 +47,8 @@ pub(crate) fn play_steps(scenario: &Scenario, patience: usize) -> Played {
         patience,
     };
     let workload = Box::new(scenario.requests.clone().into_iter().map(Ok));
-    let simulation = Simulation::new(config, workload, tape).expect("the strategy yields legal configurations");
+    let simulation =
+        Simulation::new(config, workload, tape).expect("the strategy yields legal configurations");
     let (end, tape) = simulation.run().expect("the strategy yields sorted workloads of a few seconds");
     Played { end, tape }
 }

@@ -1,5 +1,6 @@
 //! `kendall catalog`
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use comfy_table::{Table, presets};
@@ -18,7 +19,11 @@ pub(crate) fn catalog(args: &CatalogArgs) -> Result<ExitCode, Failure> {
             (CatalogPart::Gpus, "gpus", json!(gpus())),
             (CatalogPart::Models, "models", json!(models())),
             (CatalogPart::Profiles, "profiles", json!(profiles())),
-            (CatalogPart::Engines, "engines", json!([{ "engine": "vllm-v1", "default_version": EngineVersion::default().to_string() }])),
+            (
+                CatalogPart::Engines,
+                "engines",
+                json!([{ "engine": "vllm-v1", "default_version": EngineVersion::default().to_string() }]),
+            ),
         ] {
             if shown(part) {
                 json.insert(key.into(), value);
@@ -31,11 +36,15 @@ pub(crate) fn catalog(args: &CatalogArgs) -> Result<ExitCode, Failure> {
     for (part, title, table) in [
         (CatalogPart::Gpus, "GPUs", gpu_table()),
         (CatalogPart::Models, "Models", model_table()),
-        (CatalogPart::Profiles, "Step-time profiles (every other GPU and model runs on a datasheet estimate)", profile_table()),
+        (
+            CatalogPart::Profiles,
+            "Step-time profiles (every other GPU and model runs on a datasheet estimate)",
+            profile_table(),
+        ),
         (CatalogPart::Engines, "Engines", engine_table()),
     ] {
         if shown(part) {
-            text.push_str(&format!("{title}\n{table}\n\n"));
+            let _ = writeln!(text, "{title}\n{table}\n");
         }
     }
     print(&text)?;
@@ -55,7 +64,8 @@ fn or_dash(value: Option<f64>) -> String {
 }
 
 fn gpu_table() -> Table {
-    let mut table = table(&["name", "memory GB", "GB/s", "bf16 TFLOPS", "fp8 TFLOPS", "W", "USD/h", "source"]);
+    let mut table =
+        table(&["name", "memory GB", "GB/s", "bf16 TFLOPS", "fp8 TFLOPS", "W", "USD/h", "source"]);
     for gpu in gpus() {
         table.add_row([
             gpu.name.clone(),
@@ -72,7 +82,8 @@ fn gpu_table() -> Table {
 }
 
 fn model_table() -> Table {
-    let mut table = table(&["name", "params B", "layers", "hidden", "heads", "KV heads", "KV bytes/token", "max tokens"]);
+    let mut table =
+        table(&["name", "params B", "layers", "hidden", "heads", "KV heads", "KV bytes/token", "max tokens"]);
     for model in models() {
         table.add_row([
             model.name.clone(),

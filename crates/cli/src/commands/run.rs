@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kendall_des::{SimDuration, SimTime};
-use kendall_report::{OutputDir, OutputError, RequestsCsv, RunReport, StepsCsv};
+use kendall_report::{OutputDir, OutputError, RequestsCsv, RunReport, StepsCsv, WrittenFile};
 use kendall_serving::scenario::{Server, resolve};
 use kendall_serving::{
     EngineGauges, Observer, RequestRecord, RunMetrics, Simulation, SimulationError, StepRecord,
@@ -16,20 +16,27 @@ use crate::args::RunArgs;
 use crate::exit::{Failure, print};
 use crate::progress::{Progress, interrupt_flag};
 use crate::scenario_file::ScenarioFile;
-use crate::workload;
+use crate::workload::{self, InSystem};
 
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let file = ScenarioFile::read(args.scenario.as_deref(), &args.set)?;
     let resolved = resolve(&file.scenario).map_err(|error| file.mistake(error))?;
     let seed = args.seed.or(file.scenario.seed).unwrap_or(0);
     let ready = workload::open(&file, seed)?;
+    // Before the first temporary file: an interrupt must not leave one behind.
+    let interrupted = interrupt_flag();
     let out = args.out.as_deref().map(OutputDir::create).transpose()?;
     let watcher = Watcher {
         metrics: RunMetrics::new(&resolved.simulation.engine, resolved.simulation.replicas, resolved.goodput),
         requests: out.as_ref().map(|out| RequestsCsv::new(out.begin("requests.csv")?)).transpose()?,
-        steps: out.as_ref().filter(|_| args.steps).map(|out| StepsCsv::new(out.begin("steps.csv")?)).transpose()?,
+        steps: out
+            .as_ref()
+            .filter(|_| args.steps)
+            .map(|out| StepsCsv::new(out.begin("steps.csv")?))
+            .transpose()?,
         progress: Progress::new(ready.total, args.quiet),
-        interrupted: interrupt_flag(),
+        interrupted,
+        in_system: ready.in_system,
     };
     if ready.total.is_none() {
         watcher.progress.animate();
@@ -37,13 +44,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let simulation = Simulation::new(&resolved.simulation, ready.requests, watcher)
         .map_err(|error| Failure::Invalid(error.to_string()))?;
     let (end, watcher) = simulation.run().map_err(|error| match error {
-        SimulationError::Config(_) | SimulationError::Workload(_) | SimulationError::Unsorted { .. } => {
-            Failure::Invalid(error.to_string())
+        SimulationError::Workload(error) => workload::failure(&file, &error),
+        SimulationError::Config(_) | SimulationError::Unsorted { .. } => Failure::Invalid(error.to_string()),
+        SimulationError::BeyondHorizon => {
+            Failure::Failed(format!("{error}: give it fewer requests, or check the step times (1 ms is 1_000_000_000 ps)"))
         }
-        SimulationError::BeyondHorizon => Failure::Failed(error.to_string()),
     })?;
     watcher.progress.clear();
-    if end.interrupted {
+    if watcher.interrupted.load(Ordering::Relaxed) {
         return Err(Failure::Interrupted);
     }
     let report = RunReport {
@@ -56,11 +64,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         metrics: watcher.metrics.summary(end.end),
     };
     let json = format!("{:#}\n", report.to_json());
+    let mut files = watcher.finish_files()?;
     if let Some(out) = &out {
-        watcher.finish_files()?;
-        out.write("scenario.toml", file.text().as_bytes())?;
-        out.write("summary.json", json.as_bytes())?;
+        files.push(out.write("scenario.toml", file.text().as_bytes())?);
+        files.push(out.write("summary.json", json.as_bytes())?);
     }
+    files.into_iter().try_for_each(WrittenFile::publish)?;
     if args.json {
         print(&json)?;
     } else {
@@ -76,7 +85,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 fn what(server: &Server) -> String {
     match (&server.model, &server.gpu) {
         (Some(model), Some(gpu)) => {
-            let gpus = server.tensor_parallel_size.filter(|&gpus| gpus > 1).map(|gpus| format!("{gpus} x ")).unwrap_or_default();
+            let gpus = server
+                .tensor_parallel_size
+                .filter(|&gpus| gpus > 1)
+                .map(|gpus| format!("{gpus} x "))
+                .unwrap_or_default();
             format!("{model} on {gpus}{gpu}")
         }
         (Some(model), None) => format!("{model} with given step times"),
@@ -104,13 +117,18 @@ struct Watcher {
     steps: Option<StepsCsv>,
     progress: Progress,
     interrupted: Arc<AtomicBool>,
+    in_system: InSystem,
 }
 
 impl Watcher {
-    fn finish_files(self) -> Result<(), OutputError> {
-        self.requests.map(RequestsCsv::finish).transpose()?;
-        self.steps.map(StepsCsv::finish).transpose()?;
-        Ok(())
+    fn finish_files(self) -> Result<Vec<WrittenFile>, OutputError> {
+        let requests = self.requests.map(RequestsCsv::finish);
+        let steps = self.steps.map(StepsCsv::finish);
+        requests.into_iter().chain(steps).collect()
+    }
+
+    fn cannot_write(&self) -> bool {
+        self.requests.as_ref().is_some_and(RequestsCsv::has_failed) || self.steps.as_ref().is_some_and(StepsCsv::has_failed)
     }
 }
 
@@ -124,6 +142,7 @@ impl Observer for Watcher {
         if let Some(requests) = &mut self.requests {
             requests.write(record);
         }
+        self.in_system.left();
         self.progress.tick();
     }
 
@@ -142,6 +161,6 @@ impl Observer for Watcher {
     }
 
     fn wants_to_stop(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
+        self.interrupted.load(Ordering::Relaxed) || self.cannot_write()
     }
 }

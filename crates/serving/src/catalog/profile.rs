@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::CatalogError;
 use super::gpu::Gpu;
-use crate::step_time::LinearCoefficients;
 use super::model::{Model, WeightPrecision};
+use crate::step_time::LinearCoefficients;
 
 /// Time from the client's send until the engine has the request where no server was measured (ms): what the A10G
 /// servers show.
@@ -240,13 +240,15 @@ mod tests {
     const A10G_DECODE_MS: [(u64, f64); 6] =
         [(1, 7.920), (2, 8.070), (4, 8.116), (8, 8.417), (16, 8.675), (32, 10.177)];
 
+    /// The profile is fitted to servers, whose steps are about 1 % longer than the microbenchmark's;
+    /// batch 16 lies 3 % below any line through the others.
     #[test]
-    fn the_a10g_profile_meets_its_measurement_within_3_percent() {
+    fn the_a10g_profile_meets_the_microbenchmark_within_5_percent() {
         let (a10g, qwen) = known("A10G", "Qwen2.5-1.5B-Instruct");
         let found = profile(a10g, qwen, 1).expect("calibrated");
         for (seqs, measured_ms) in A10G_DECODE_MS {
             let error = decode_step_ms(&found.coefficients, seqs, 45) / measured_ms - 1.0;
-            assert!(error.abs() < 0.03, "batch {seqs}: {error}");
+            assert!(error.abs() < 0.05, "batch {seqs}: {error}");
         }
         assert!(!found.is_estimate());
         assert!(profile(a10g, qwen, 2).is_none());

@@ -16,6 +16,15 @@ pub enum SchedulingPolicy {
     Priority,
 }
 
+impl fmt::Display for SchedulingPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fcfs => "fcfs",
+            Self::Priority => "priority",
+        })
+    }
+}
+
 /// What phase A does after a request had to preempt itself (vLLM 0.33 changed it; priority policy only).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SelfPreemption {
@@ -131,7 +140,11 @@ impl EngineConfig {
             }
         }
         if self.max_model_len < 2 {
-            return error("max_model_len", &self.max_model_len, "it must hold a prompt and an output token: at least 2".into());
+            return error(
+                "max_model_len",
+                &self.max_model_len,
+                "it must hold a prompt and an output token: at least 2".into(),
+            );
         }
         if self.max_num_batched_tokens < self.max_num_seqs {
             let reason = format!(
@@ -159,7 +172,11 @@ impl EngineConfig {
             return error("long_prefill_token_threshold", &self.long_prefill_token_threshold, reason);
         }
         if !(0.0..1.0).contains(&self.watermark) {
-            return error("watermark", &self.watermark, "it is a share of all blocks: at least 0, below 1".into());
+            return error(
+                "watermark",
+                &self.watermark,
+                "it is a share of all blocks: at least 0, below 1".into(),
+            );
         }
         let needed = self.max_model_len.div_ceil(self.block_size);
         if self.usable_blocks() < needed {

@@ -8,13 +8,12 @@ mod output;
 mod replica;
 mod request;
 mod scheduler;
-#[path = "version_stub.rs"]
 mod version;
 mod waiting;
 
 pub use config::{ConfigError, EngineConfig, SchedulingPolicy, SelfPreemption};
 pub use replica::{Replica, Wake};
-pub use version::{BatchDefaults, EngineVersion, VersionDefaults};
+pub use version::{BatchDefaults, BatchSettings, EngineVersion, VersionDefaults, VersionError};
 
 use kendall_des::SimTime;
 
@@ -190,12 +189,14 @@ impl Engine {
 
     /// The slots of all requests in the system, for tests and reports; in no order that means anything.
     fn slots_in_system(&self) -> impl Iterator<Item = Slot> + '_ {
-        (0..self.requests.len() as Slot).filter(|&slot| self.requests[slot as usize].status != Status::Finished)
+        (0..self.requests.len() as Slot)
+            .filter(|&slot| self.requests[slot as usize].status != Status::Finished)
     }
 
     /// Numbers of the requests that wait or run, in order.
     pub fn requests_in_system(&self) -> Vec<u64> {
-        let mut numbers: Vec<_> = self.slots_in_system().map(|slot| self.requests[slot as usize].index).collect();
+        let mut numbers: Vec<_> =
+            self.slots_in_system().map(|slot| self.requests[slot as usize].index).collect();
         numbers.sort_unstable();
         numbers
     }
@@ -206,7 +207,11 @@ impl Engine {
     /// Says which is broken. Costs O(blocks): for tests.
     pub fn check(&self) -> Result<(), String> {
         if self.running.len() > self.config.max_num_seqs as usize {
-            return Err(format!("{} requests run, `max_num_seqs` is {}", self.running.len(), self.config.max_num_seqs));
+            return Err(format!(
+                "{} requests run, `max_num_seqs` is {}",
+                self.running.len(),
+                self.config.max_num_seqs
+            ));
         }
         let in_system = self.slots_in_system().count();
         if in_system != self.running.len() + self.waiting.len() {
@@ -220,13 +225,20 @@ impl Engine {
             let request = &self.requests[slot as usize];
             let runs = self.running.contains(&slot);
             if runs != (request.status == Status::Running) || !runs && request.blocks.num_blocks > 0 {
-                return Err(format!("request {} is {:?}; in the running list: {runs}", request.index, request.status));
+                return Err(format!(
+                    "request {} is {:?}; in the running list: {runs}",
+                    request.index, request.status
+                ));
             }
             if request.num_computed_tokens > request.blocks.num_blocks * self.config.block_size {
-                return Err(format!("request {} has computed more tokens than its blocks hold", request.index));
+                return Err(format!(
+                    "request {} has computed more tokens than its blocks hold",
+                    request.index
+                ));
             }
         }
-        let tokens: u64 = self.slots_in_system().map(|s| u64::from(self.requests[s as usize].num_computed_tokens)).sum();
+        let tokens: u64 =
+            self.slots_in_system().map(|s| u64::from(self.requests[s as usize].num_computed_tokens)).sum();
         if tokens != self.held_tokens {
             return Err(format!("{} held tokens are counted, requests hold {tokens}", self.held_tokens));
         }

@@ -53,7 +53,9 @@ impl Engine {
                 gap_count += 1;
             }
             let request = &self.requests[row.slot as usize];
-            if request.num_known_tokens >= self.config.max_model_len || request.num_output_tokens() >= request.max_tokens {
+            if request.num_known_tokens >= self.config.max_model_len
+                || request.num_output_tokens() >= request.max_tokens
+            {
                 departures.finished.push(request.index);
                 someone_ran_out |= request.status == Status::Running;
                 self.leave(row.slot, RequestStatus::Finished, replica, now, observer);
@@ -126,7 +128,14 @@ impl Engine {
     }
 
     /// Frees what the request holds and reports it. A running one stays in the list for the caller to remove.
-    fn leave(&mut self, slot: Slot, status: RequestStatus, replica: u32, now: SimTime, observer: &mut impl Observer) {
+    fn leave(
+        &mut self,
+        slot: Slot,
+        status: RequestStatus,
+        replica: u32,
+        now: SimTime,
+        observer: &mut impl Observer,
+    ) {
         if self.requests[slot as usize].status != Status::Running {
             self.waiting.remove(slot);
         }
@@ -166,7 +175,11 @@ impl Engine {
             num_preemptions: life.num_preemptions,
             num_lost_tokens: life.num_lost_tokens,
             priority: request.priority,
-            ttft_parts: if life.first_token.is_some() { life.ttft } else { crate::record::TtftParts::default() },
+            ttft_parts: if life.first_token.is_some() {
+                life.ttft
+            } else {
+                crate::record::TtftParts::default()
+            },
         }
     }
 

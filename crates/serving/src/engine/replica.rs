@@ -155,8 +155,8 @@ impl Replica {
         self.engine.totals.num_prefill_tokens += batch.shape.prefill_tokens;
         self.engine.totals.num_decode_tokens += batch.shape.decode_seqs;
         let worth_recording = !batch.rows.is_empty() || !batch.preempted.is_empty();
-        let record =
-            (observer.wants_steps() && worth_recording).then(|| Box::new(self.record(&batch, now, start, end)));
+        let record = (observer.wants_steps() && worth_recording)
+            .then(|| Box::new(self.record(&batch, now, start, end)));
         Some(Flight { batch, end, record })
     }
 

@@ -86,7 +86,8 @@ impl Engine {
             if draft.threshold > 0 {
                 num_tokens = num_tokens.min(draft.threshold);
             }
-            num_tokens = num_tokens.min(draft.budget).min((self.config.max_model_len - 1).saturating_sub(computed));
+            num_tokens =
+                num_tokens.min(draft.budget).min((self.config.max_model_len - 1).saturating_sub(computed));
             if num_tokens == 0 {
                 i += 1;
                 continue;
@@ -105,7 +106,14 @@ impl Engine {
                     SelfPreemption::Continue => continue,
                 }
             }
-            draft.give(Row { slot, num_tokens, num_computed_tokens: computed, kind: RowKind::Running, blocks_before, delivers: false });
+            draft.give(Row {
+                slot,
+                num_tokens,
+                num_computed_tokens: computed,
+                kind: RowKind::Running,
+                blocks_before,
+                delivers: false,
+            });
             i += 1;
         }
     }
@@ -132,7 +140,8 @@ impl Engine {
                     (request.priority, request.received)
                 };
                 // Among equals the first in the list, which has run for longest.
-                (1..self.running.len()).fold(0, |worst, p| if urgency(p) > urgency(worst) { p } else { worst })
+                (1..self.running.len())
+                    .fold(0, |worst, p| if urgency(p) > urgency(worst) { p } else { worst })
             }
         };
         let victim = self.running.remove(position);
@@ -228,7 +237,14 @@ impl Engine {
         }
         self.waiting.pop();
         self.running.push(slot);
-        draft.give(Row { slot, num_tokens, num_computed_tokens: hit_tokens, kind, blocks_before: 0, delivers: false });
+        draft.give(Row {
+            slot,
+            num_tokens,
+            num_computed_tokens: hit_tokens,
+            kind,
+            blocks_before: 0,
+            delivers: false,
+        });
         true
     }
 
@@ -240,7 +256,9 @@ impl Engine {
             let request = &mut self.requests[row.slot as usize];
             let context = row.num_computed_tokens + row.num_tokens;
             let to_know = request.num_known_tokens + request.num_output_placeholders;
-            let decodes = row.num_tokens == 1 && row.num_computed_tokens >= request.num_prompt_tokens && context == to_know;
+            let decodes = row.num_tokens == 1
+                && row.num_computed_tokens >= request.num_prompt_tokens
+                && context == to_know;
             if decodes {
                 shape.add_decode(u64::from(context));
             } else {

@@ -132,7 +132,9 @@ impl BlockPool {
     }
 
     fn same_key(&self, oldest: BlockId) -> impl Iterator<Item = BlockId> + '_ {
-        std::iter::successors(Some(oldest), |&id| Some(self.blocks[id as usize].younger).filter(|&next| next != NONE))
+        std::iter::successors(Some(oldest), |&id| {
+            Some(self.blocks[id as usize].younger).filter(|&next| next != NONE)
+        })
     }
 
     fn evict(&mut self, id: BlockId) {
@@ -196,7 +198,10 @@ impl BlockPool {
                 ));
             }
             if let Some(key) = block.key
-                && !self.index.get(&key).is_some_and(|&oldest| self.same_key(oldest).any(|other| other as usize == id))
+                && !self
+                    .index
+                    .get(&key)
+                    .is_some_and(|&oldest| self.same_key(oldest).any(|other| other as usize == id))
             {
                 return Err(format!("block {id} has a key but cannot be found by it"));
             }

@@ -12,7 +12,7 @@ const ROOT: BlockKey = 0x6b65_6e64_616c_6c31;
 
 /// The keys of the full blocks of one request's known tokens.
 #[derive(Debug, Clone)]
-pub struct TokenKeys {
+pub(crate) struct TokenKeys {
     prompt: Box<[TokenSegment]>,
     output: TokenStream,
     keys: Vec<BlockKey>,
@@ -23,10 +23,11 @@ pub struct TokenKeys {
 
 impl TokenKeys {
     /// The keys of request number `index` in the workload before any token is known.
-    pub fn new(index: u64, num_prompt_tokens: u32, content: &PromptContent) -> Self {
+    pub(crate) fn new(index: u64, num_prompt_tokens: u32, content: &PromptContent) -> Self {
         let prompt = match content {
             PromptContent::Unique => {
-                vec![TokenSegment { stream: TokenStream::Prompt(index), start: 0, len: num_prompt_tokens }].into()
+                vec![TokenSegment { stream: TokenStream::Prompt(index), start: 0, len: num_prompt_tokens }]
+                    .into()
             }
             PromptContent::Segments(segments) => {
                 debug_assert_eq!(segments.iter().map(|s| s.len).sum::<u32>(), num_prompt_tokens);
@@ -37,7 +38,7 @@ impl TokenKeys {
     }
 
     /// Makes the keys of all full blocks among the first `known` tokens.
-    pub fn extend_to(&mut self, known: u32, block_size: u32) {
+    pub(crate) fn extend_to(&mut self, known: u32, block_size: u32) {
         while (self.keys.len() as u32 + 1) * block_size <= known {
             let mut key = self.keys.last().copied().unwrap_or(ROOT);
             let mut missing = block_size;
@@ -60,7 +61,7 @@ impl TokenKeys {
     }
 
     /// The keys made so far, first block first.
-    pub fn keys(&self) -> &[BlockKey] {
+    pub(crate) fn keys(&self) -> &[BlockKey] {
         &self.keys
     }
 }
@@ -101,8 +102,10 @@ mod tests {
     use super::*;
 
     fn keys(segments: &[(u64, u32, u32)], block_size: u32) -> Vec<BlockKey> {
-        let segments: Box<[_]> =
-            segments.iter().map(|&(id, start, len)| TokenSegment { stream: TokenStream::Shared(id), start, len }).collect();
+        let segments: Box<[_]> = segments
+            .iter()
+            .map(|&(id, start, len)| TokenSegment { stream: TokenStream::Shared(id), start, len })
+            .collect();
         let total = segments.iter().map(|s| s.len).sum();
         let mut keys = TokenKeys::new(0, total, &PromptContent::Segments(segments));
         keys.extend_to(total, block_size);

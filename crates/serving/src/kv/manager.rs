@@ -8,7 +8,7 @@ use super::{BlockId, BlockPool, TokenKeys};
 
 /// The blocks that one request holds.
 #[derive(Debug, Clone, Default)]
-pub struct RequestBlocks {
+pub(crate) struct RequestBlocks {
     /// How many blocks it holds.
     pub num_blocks: u32,
     /// Which ones, in order of the tokens; empty where only counts are kept.
@@ -19,20 +19,20 @@ pub struct RequestBlocks {
 
 /// Cached blocks that begin like a request.
 #[derive(Debug, Clone, Default)]
-pub struct PrefixHit {
+pub(crate) struct PrefixHit {
     blocks: Vec<BlockId>,
 }
 
 impl PrefixHit {
     /// Tokens found in the cache: a multiple of the block size.
-    pub fn num_tokens(&self, block_size: u32) -> u32 {
+    pub(crate) fn num_tokens(&self, block_size: u32) -> u32 {
         self.blocks.len() as u32 * block_size
     }
 }
 
 /// What a request asks room for. Lengths in tokens.
 #[derive(Debug, Clone, Copy)]
-pub struct Allocation {
+pub(crate) struct Allocation {
     /// Leading tokens whose KV it has already, prefix hits not counted.
     pub num_computed_tokens: u32,
     /// Tokens that it will compute in this step.
@@ -47,7 +47,7 @@ pub struct Allocation {
 
 /// The KV cache of one engine.
 #[derive(Debug, Clone)]
-pub struct KvCacheManager {
+pub(crate) struct KvCacheManager {
     block_size: u32,
     max_model_len: u32,
     num_usable: u32,
@@ -67,7 +67,7 @@ enum Pool {
 
 impl KvCacheManager {
     /// The empty cache of an engine with this configuration.
-    pub fn new(config: &EngineConfig) -> Self {
+    pub(crate) fn new(config: &EngineConfig) -> Self {
         let pool = if config.enable_prefix_caching || config.track_block_ids {
             Pool::Blocks(BlockPool::new(config.num_gpu_blocks, config.lifo_unhashed))
         } else {
@@ -86,7 +86,7 @@ impl KvCacheManager {
     }
 
     /// Blocks that can be handed out now; cached blocks that nobody holds are among them.
-    pub fn num_free(&self) -> u32 {
+    pub(crate) fn num_free(&self) -> u32 {
         match &self.pool {
             Pool::Counted { num_free } => *num_free,
             Pool::Blocks(pool) => pool.num_free(),
@@ -94,18 +94,18 @@ impl KvCacheManager {
     }
 
     /// Blocks held by at least one request.
-    pub fn num_used(&self) -> u32 {
+    pub(crate) fn num_used(&self) -> u32 {
         self.num_usable - self.num_free()
     }
 
     /// Sum over requests of blocks held; with prefix caching a shared block counts once for each holder.
-    pub fn held_blocks(&self) -> u64 {
+    pub(crate) fn held_blocks(&self) -> u64 {
         self.held_blocks
     }
 
     /// The longest run of cached blocks from the start of a request whose first `known` tokens have `keys`. The last
     /// known token is always left to compute.
-    pub fn prefix_hit(&self, keys: &TokenKeys, known: u32) -> PrefixHit {
+    pub(crate) fn prefix_hit(&self, keys: &TokenKeys, known: u32) -> PrefixHit {
         let Pool::Blocks(pool) = &self.pool else { return PrefixHit::default() };
         if !self.caching {
             return PrefixHit::default();
@@ -117,7 +117,7 @@ impl KvCacheManager {
 
     /// Takes the blocks that the request needs for its next tokens, or changes nothing and returns `false`. Blocks
     /// that become full enter the prefix index at once, before they are computed.
-    pub fn allocate(
+    pub(crate) fn allocate(
         &mut self,
         holder: &mut RequestBlocks,
         keys: &TokenKeys,
@@ -136,7 +136,9 @@ impl KvCacheManager {
         let needed =
             |tokens: u32| tokens.div_ceil(self.block_size).saturating_sub(have) + from_free_list + watermark;
         let free = self.num_free();
-        if want.reserve_full && needed(want.num_known_tokens.min(self.max_model_len)) > free || needed(slots) > free {
+        if want.reserve_full && needed(want.num_known_tokens.min(self.max_model_len)) > free
+            || needed(slots) > free
+        {
             return false;
         }
         let new_blocks = slots.div_ceil(self.block_size).saturating_sub(have);
@@ -162,7 +164,12 @@ impl KvCacheManager {
     }
 
     /// Enters the full blocks among the request's first `num_tokens` tokens into the prefix index.
-    pub fn cache_full_blocks(&mut self, holder: &mut RequestBlocks, keys: &TokenKeys, num_tokens: u32) {
+    pub(crate) fn cache_full_blocks(
+        &mut self,
+        holder: &mut RequestBlocks,
+        keys: &TokenKeys,
+        num_tokens: u32,
+    ) {
         let Pool::Blocks(pool) = &mut self.pool else { return };
         if !self.caching {
             return;
@@ -175,7 +182,7 @@ impl KvCacheManager {
     }
 
     /// Takes all blocks back from a request.
-    pub fn free(&mut self, holder: &mut RequestBlocks) {
+    pub(crate) fn free(&mut self, holder: &mut RequestBlocks) {
         self.held_blocks -= u64::from(holder.num_blocks);
         match &mut self.pool {
             Pool::Counted { num_free } => *num_free += holder.num_blocks,
@@ -190,15 +197,18 @@ impl KvCacheManager {
     ///
     /// # Errors
     /// Says which rule is broken. Costs O(blocks): for tests.
-    pub fn check<'a>(&self, holders: impl Iterator<Item = &'a RequestBlocks> + Clone) -> Result<(), String> {
+    pub(crate) fn check<'a>(
+        &self,
+        holders: impl Iterator<Item = &'a RequestBlocks> + Clone,
+    ) -> Result<(), String> {
         let held: u64 = holders.clone().map(|holder| u64::from(holder.num_blocks)).sum();
         if held != self.held_blocks {
             return Err(format!("{} held blocks are counted, requests hold {held}", self.held_blocks));
         }
         match &self.pool {
-            Pool::Counted { num_free } if u64::from(*num_free) + held != u64::from(self.num_usable) => {
-                Err(format!("{num_free} free and {held} held blocks are not the {} usable ones", self.num_usable))
-            }
+            Pool::Counted { num_free } if u64::from(*num_free) + held != u64::from(self.num_usable) => Err(
+                format!("{num_free} free and {held} held blocks are not the {} usable ones", self.num_usable),
+            ),
             Pool::Counted { .. } => Ok(()),
             Pool::Blocks(pool) => pool.check(holders.map(|holder| holder.table.as_slice())),
         }

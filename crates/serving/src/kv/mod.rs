@@ -5,5 +5,5 @@ mod content;
 mod manager;
 
 pub use block_pool::{BlockId, BlockKey, BlockPool};
-pub use content::TokenKeys;
-pub use manager::{Allocation, KvCacheManager, PrefixHit, RequestBlocks};
+pub(crate) use content::TokenKeys;
+pub(crate) use manager::{Allocation, KvCacheManager, PrefixHit, RequestBlocks};

@@ -43,17 +43,33 @@ impl Scenario {
     pub fn from_toml(text: &str) -> Result<Self, ScenarioError> {
         toml::from_str(text).map_err(|error| ScenarioError {
             field: None,
-            message: with_nearest(error.message()),
+            message: in_words(&with_nearest(error.message())),
             span: error.span(),
         })
     }
 }
 
+/// Says what a Rust type is.
+fn in_words(message: &str) -> String {
+    let types = [
+        ("u64", "a whole number from 0 on"),
+        ("u32", "a whole number from 0 to 4294967295"),
+        ("f64", "a number"),
+    ];
+    let found = types
+        .iter()
+        .find_map(|(name, words)| Some((message.strip_suffix(&format!("expected {name}"))?, words)));
+    found.map_or_else(|| message.to_owned(), |(start, words)| format!("{start}expected {words}"))
+}
+
 /// Adds the nearest of the expected names to a message about an unknown one.
 fn with_nearest(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
-    let (Some(unknown), true) = (quoted.next(), message.starts_with("unknown ")) else { return message.to_owned() };
-    let nearest = quoted.max_by(|a, b| strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b)));
+    let (Some(unknown), true) = (quoted.next(), message.starts_with("unknown ")) else {
+        return message.to_owned();
+    };
+    let nearest =
+        quoted.max_by(|a, b| strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b)));
     match nearest {
         Some(nearest) if strsim::jaro_winkler(unknown, nearest) > 0.7 => {
             format!("{message}; did you mean `{nearest}`?")
@@ -95,7 +111,9 @@ mod tests {
         let error = Scenario::from_toml("[workload]\n[server]\nmax_num_seq = 3\n").unwrap_err();
         assert!(error.message.contains("did you mean `max_num_seqs`?"), "{}", error.message);
         assert_eq!(error.span.map(|span| span.start), Some(20));
-        let error = Scenario::from_toml("[workload]\narrivals = { process = \"poison\", rate_per_s = 1 }\n[server]\n");
+        let error = Scenario::from_toml(
+            "[workload]\narrivals = { process = \"poison\", rate_per_s = 1 }\n[server]\n",
+        );
         assert!(error.unwrap_err().message.contains("did you mean `poisson`?"));
     }
 

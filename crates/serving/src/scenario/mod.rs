@@ -4,6 +4,7 @@
 //! into what a simulation needs, with the origin of every figure. Keys of `[server]` are vLLM's own flags, so that a
 //! deployment copies over.
 
+mod bounds;
 mod locate;
 mod resolve;
 

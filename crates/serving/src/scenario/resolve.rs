@@ -4,11 +4,13 @@ use kendall_des::SimDuration;
 use serde::Serialize;
 
 use crate::catalog::{self, CatalogError, Gpu, KvMemory, KvMemoryConfig, Model, Profile, SamplerKind};
-use crate::engine::{ConfigError, EngineConfig, EngineVersion, SelfPreemption, VersionDefaults};
+use crate::engine::{
+    BatchSettings, ConfigError, EngineConfig, EngineVersion, SchedulingPolicy, VersionDefaults,
+};
 use crate::metrics::GoodputLimits;
 use crate::simulation::SimulationConfig;
 
-use super::{GoodputSlo, Scenario, ScenarioError, Server, StepTime};
+use super::{GoodputSlo, Scenario, ScenarioError, Server, StepTime, bounds};
 
 /// A scenario's server as a simulation needs it.
 #[derive(Debug, Clone)]
@@ -106,7 +108,45 @@ impl Ledger {
         value
     }
 
-    fn add(&mut self, setting: &'static str, value: String, source: String, treatment: Treatment, note: &'static str) {
+    /// Where the engine follows a later version's rule than the one named.
+    fn add_version_notes(
+        &mut self,
+        defaults: &VersionDefaults,
+        async_scheduling: bool,
+        policy: SchedulingPolicy,
+        enable_prefix_caching: bool,
+    ) {
+        for (differs, setting, note) in [
+            (
+                async_scheduling && !defaults.stale_tokens_tracked,
+                "async_scheduling",
+                "a preempted request waits for its tokens in flight, as from 0.27 on",
+            ),
+            (
+                policy == SchedulingPolicy::Priority && !defaults.victim_position_tracked,
+                "scheduling_policy",
+                "a victim ahead of the scan moves the scan back, as from 0.28 on",
+            ),
+            (
+                enable_prefix_caching && !defaults.prefix_hits_counted_once,
+                "enable_prefix_caching",
+                "the hit rate counts admissions, as from 0.27 on; before, failed attempts counted too",
+            ),
+        ] {
+            if let Some(entry) = self.0.iter_mut().find(|entry| differs && entry.setting == setting) {
+                (entry.treatment, entry.note) = (Treatment::Approximated, note);
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        setting: &'static str,
+        value: String,
+        source: String,
+        treatment: Treatment,
+        note: &'static str,
+    ) {
         self.0.push(LedgerEntry { setting, value, source, treatment, note });
     }
 }
@@ -121,6 +161,7 @@ pub fn resolve(scenario: &Scenario) -> Result<Resolved, ScenarioError> {
         None => EngineVersion::default(),
         Some(text) => text.parse().map_err(|error| at("engine_version", &error))?,
     };
+    bounds::check_sizes(server)?;
     let mut ledger = Ledger::default();
     let hardware = Hardware::of(server)?;
     let (engine, kv_cache) = resolve_engine(server, &hardware, version, &mut ledger)?;
@@ -129,10 +170,20 @@ pub fn resolve(scenario: &Scenario) -> Result<Resolved, ScenarioError> {
     let replicas = ledger.take("replicas", server.replicas, 1, "default");
     let simulation = SimulationConfig { engine, step_time: coefficients, replicas, front_end };
     simulation.validate().map_err(|ConfigError { field, value, reason }| {
-        ScenarioError::at(format!("server.{field}"), format!("{value}: {reason}"))
+        let table = if field.ends_with("_ps") { "server.step_time" } else { "server" };
+        ScenarioError::at(format!("{table}.{field}"), format!("{value}: {reason}"))
     })?;
-    let goodput = scenario.slo.as_ref().and_then(|slo| slo.goodput.as_ref()).map(goodput_limits).transpose()?;
-    Ok(Resolved { simulation, goodput, engine: format!("vllm-v1 {version}"), step_time, kv_cache, ledger: ledger.0 })
+    bounds::check_memory(&simulation)?;
+    let goodput =
+        scenario.slo.as_ref().and_then(|slo| slo.goodput.as_ref()).map(goodput_limits).transpose()?;
+    Ok(Resolved {
+        simulation,
+        goodput,
+        engine: format!("vllm-v1 {version}"),
+        step_time,
+        kv_cache,
+        ledger: ledger.0,
+    })
 }
 
 fn at(key: &str, error: &impl ToString) -> ScenarioError {
@@ -149,12 +200,20 @@ struct Hardware {
 impl Hardware {
     fn of(server: &Server) -> Result<Self, ScenarioError> {
         let gpu = server.gpu.as_deref().map(catalog::gpu).transpose().map_err(|error| at("gpu", &error))?;
-        let model = server.model.as_deref().map(catalog::model).transpose().map_err(|error| at("model", &error))?;
+        let model =
+            server.model.as_deref().map(catalog::model).transpose().map_err(|error| at("model", &error))?;
         let tensor_parallel_size = server.tensor_parallel_size.unwrap_or(1);
         if let Some(model) = model {
-            model.check_tensor_parallel(tensor_parallel_size).map_err(|error| at("tensor_parallel_size", &error))?;
+            model
+                .check_tensor_parallel(tensor_parallel_size)
+                .map_err(|error| at("tensor_parallel_size", &error))?;
         }
         Ok(Self { gpu, model, tensor_parallel_size })
+    }
+
+    /// The longest sequence that the model allows, in tokens.
+    fn longest_sequence(&self) -> Option<u32> {
+        self.model.map(|model| u32::try_from(model.max_position_embeddings).unwrap_or(u32::MAX))
     }
 
     /// Both GPU and model, which `what` needs.
@@ -175,66 +234,97 @@ fn resolve_engine(
     version: EngineVersion,
     ledger: &mut Ledger,
 ) -> Result<(EngineConfig, KvSource), ScenarioError> {
-    let VersionDefaults {
-        gpu_memory_utilization,
+    let defaults = version.defaults();
+    let of_version = format!("default of vLLM {version}");
+    let gpu_name = hardware.gpu.map_or("", |gpu| gpu.name.as_str());
+    let memory_bytes = hardware.gpu.map_or(0, |gpu| gpu.memory_bytes);
+    let enable_chunked_prefill = ledger.take(
+        "enable_chunked_prefill",
+        server.enable_chunked_prefill,
+        defaults.enable_chunked_prefill,
+        &of_version,
+    );
+    let batch = version.batch_defaults(memory_bytes, gpu_name).fit(BatchSettings {
+        max_num_seqs: server.max_num_seqs,
+        max_num_batched_tokens: server.max_num_batched_tokens,
+        max_model_len: server.max_model_len.or(hardware.longest_sequence()).unwrap_or(u32::MAX),
+        enable_chunked_prefill,
+    });
+    let on_gpu = if gpu_name.is_empty() { of_version.clone() } else { format!("{of_version} on {gpu_name}") };
+    let mut take = |setting, given, default| ledger.take(setting, given, default, &on_gpu);
+    let max_num_seqs = take("max_num_seqs", server.max_num_seqs, batch.max_num_seqs);
+    let max_num_batched_tokens =
+        take("max_num_batched_tokens", server.max_num_batched_tokens, batch.max_num_batched_tokens);
+    let mut take = |setting, given, default| ledger.take(setting, given, default, &of_version);
+    let block_size = take("block_size", server.block_size, defaults.block_size);
+    let long_prefill_token_threshold = take(
+        "long_prefill_token_threshold",
+        server.long_prefill_token_threshold,
+        defaults.long_prefill_token_threshold,
+    );
+    let mut take = |setting, given, default| ledger.take(setting, given, default, &of_version);
+    let enable_prefix_caching =
+        take("enable_prefix_caching", server.enable_prefix_caching, defaults.enable_prefix_caching);
+    let async_scheduling = take("async_scheduling", server.async_scheduling, defaults.async_scheduling);
+    let scheduler_reserve_full_isl = take(
+        "scheduler_reserve_full_isl",
+        server.scheduler_reserve_full_isl,
+        defaults.scheduler_reserve_full_isl,
+    );
+    let long_prefill_token_threshold_adaptive =
+        take("long_prefill_token_threshold_adaptive", server.long_prefill_token_threshold_adaptive, false);
+    let watermark = ledger.take("watermark", server.watermark, 0.0, &of_version);
+    let scheduling_policy =
+        ledger.take("scheduling_policy", server.scheduling_policy, SchedulingPolicy::default(), &of_version);
+    if let Some(active) = server.max_num_active_seqs {
+        ledger.take("max_num_active_seqs", Some(active), 0, "");
+    }
+    check_version(server, version)?;
+    ledger.add_version_notes(&defaults, async_scheduling, scheduling_policy, enable_prefix_caching);
+    let mut config = EngineConfig {
+        max_num_seqs,
+        max_num_batched_tokens,
         block_size,
         enable_prefix_caching,
         enable_chunked_prefill,
         async_scheduling,
         scheduler_reserve_full_isl,
-        ..
-    } = version.defaults();
-    let of_version = format!("default of vLLM {version}");
-    let memory_bytes = hardware.gpu.map_or(0, |gpu| gpu.memory_bytes);
-    let gpu_name = hardware.gpu.map_or("", |gpu| gpu.name.as_str());
-    let batch = version.batch_defaults(memory_bytes, gpu_name);
-    let on_gpu = hardware.gpu.map_or_else(|| of_version.clone(), |gpu| format!("{of_version} on {}", gpu.name));
-    let max_num_seqs = ledger.take("max_num_seqs", server.max_num_seqs, batch.max_num_seqs, &on_gpu);
-    let budget_default = batch.max_num_batched_tokens.max(max_num_seqs);
-    let mut config = EngineConfig {
-        max_num_seqs,
-        max_num_batched_tokens: ledger.take("max_num_batched_tokens", server.max_num_batched_tokens, budget_default, &on_gpu),
-        block_size: ledger.take("block_size", server.block_size, block_size, &of_version),
-        enable_prefix_caching: ledger.take("enable_prefix_caching", server.enable_prefix_caching, enable_prefix_caching, &of_version),
-        enable_chunked_prefill: ledger.take("enable_chunked_prefill", server.enable_chunked_prefill, enable_chunked_prefill, &of_version),
-        async_scheduling: ledger.take("async_scheduling", server.async_scheduling, async_scheduling, &of_version),
-        scheduler_reserve_full_isl: ledger.take("scheduler_reserve_full_isl", server.scheduler_reserve_full_isl, scheduler_reserve_full_isl, &of_version),
-        long_prefill_token_threshold: ledger.take("long_prefill_token_threshold", server.long_prefill_token_threshold, 0, &of_version),
-        long_prefill_token_threshold_adaptive: ledger.take("long_prefill_token_threshold_adaptive", server.long_prefill_token_threshold_adaptive, false, &of_version),
-        watermark: ledger.take("watermark", server.watermark, 0.0, &of_version),
+        long_prefill_token_threshold,
+        long_prefill_token_threshold_adaptive,
+        watermark,
         max_num_active_seqs: server.max_num_active_seqs,
-        scheduling_policy: server.scheduling_policy.unwrap_or_default(),
-        ..switches(version)
+        scheduling_policy,
+        lifo_unhashed: defaults.lifo_unhashed,
+        lone_request_exempt: defaults.lone_request_exempt,
+        self_preemption: defaults.self_preemption,
+        ..EngineConfig::default()
     };
-    check_version(server, version)?;
-    let policy = if server.scheduling_policy.is_some() { "scenario" } else { of_version.as_str() };
-    let policy_name = format!("{:?}", config.scheduling_policy).to_lowercase();
-    ledger.add("scheduling_policy", policy_name, policy.into(), Treatment::Modelled, "");
-    if let Some(active) = config.max_num_active_seqs {
-        ledger.add("max_num_active_seqs", active.to_string(), "scenario".into(), Treatment::Modelled, "");
-    }
-    let kv_cache = resolve_kv_blocks(server, hardware, version, gpu_memory_utilization, &mut config, ledger)?;
+    let kv_cache =
+        resolve_kv_blocks(server, hardware, version, defaults.gpu_memory_utilization, &mut config, ledger)?;
     resolve_max_model_len(server, hardware, &mut config, ledger)?;
     Ok((config, kv_cache))
 }
 
-/// Rules of the version that no key of the scenario names.
-fn switches(version: EngineVersion) -> EngineConfig {
-    let VersionDefaults { lifo_unhashed, lone_request_exempt, .. } = version.defaults();
-    let self_preemption = if version.minor >= 33 { SelfPreemption::Continue } else { SelfPreemption::Stop };
-    EngineConfig { lifo_unhashed, lone_request_exempt, self_preemption, ..EngineConfig::default() }
-}
-
-/// Keys that the version does not know yet.
+/// Keys that the version does not know.
 fn check_version(server: &Server, version: EngineVersion) -> Result<(), ScenarioError> {
-    for (key, given, since) in [
-        ("watermark", server.watermark.is_some_and(|watermark| watermark > 0.0), 24),
-        ("scheduler_reserve_full_isl", server.scheduler_reserve_full_isl == Some(true), 20),
-        ("long_prefill_token_threshold_adaptive", server.long_prefill_token_threshold_adaptive == Some(true), 31),
-        ("max_num_active_seqs", server.max_num_active_seqs.is_some(), 31),
+    let defaults = version.defaults();
+    for (key, given, known) in [
+        (
+            "watermark",
+            server.watermark.is_some_and(|watermark| watermark > 0.0),
+            defaults.watermark.is_some(),
+        ),
+        (
+            "long_prefill_token_threshold_adaptive",
+            server.long_prefill_token_threshold_adaptive == Some(true),
+            defaults.long_prefill_token_threshold_adaptive.is_some(),
+        ),
+        ("max_num_active_seqs", server.max_num_active_seqs.is_some(), defaults.max_num_active_seqs),
     ] {
-        if given && version.minor < since {
-            return Err(at(key, &format!("vLLM {version} does not have it, 0.{since} does: leave it out or raise `engine_version`")));
+        if given && !known {
+            let message =
+                format!("vLLM {version} does not have it: leave it out, or choose a later `engine_version`");
+            return Err(at(key, &message));
         }
     }
     Ok(())
@@ -300,8 +390,9 @@ fn resolve_max_model_len(
         config.max_model_len = ledger.take("max_model_len", Some(given), 0, "");
         return Ok(());
     }
-    let model = hardware.model.ok_or_else(|| at("max_model_len", &"it is missing: give it, or name the `model`"))?;
-    let of_model = u32::try_from(model.max_position_embeddings).unwrap_or(u32::MAX);
+    let of_model = hardware.longest_sequence();
+    let of_model =
+        of_model.ok_or_else(|| at("max_model_len", &"it is missing: give it, or name the `model`"))?;
     let in_cache = config.usable_blocks().saturating_mul(config.block_size);
     config.max_model_len = of_model.min(in_cache);
     let (source, treatment, note) = if in_cache < of_model {
@@ -329,7 +420,13 @@ fn resolve_step_time(
     if let Some(profile) = catalog::profile(gpu, model, tp) {
         let same = profile.engine_version.ends_with(&version.to_string());
         let note = if same { "" } else { "measured with another version of the engine" };
-        ledger.add("step_time", profile.name.clone(), "calibrated profile".into(), Treatment::Approximated, note);
+        ledger.add(
+            "step_time",
+            profile.name.clone(),
+            "calibrated profile".into(),
+            Treatment::Approximated,
+            note,
+        );
         let source = StepTimeSource::Calibrated { profile: Box::new(profile.clone()) };
         return Ok((profile.coefficients, source));
     }
@@ -363,10 +460,14 @@ fn resolve_front_end(
 
 fn goodput_limits(slo: &GoodputSlo) -> Result<GoodputLimits, ScenarioError> {
     let limit = |key: &str, ms: Option<f64>| {
-        let positive = |ms: f64| SimDuration::from_secs_f64(ms / 1e3).ok().filter(|&limit| limit > SimDuration::ZERO);
+        let positive =
+            |ms: f64| SimDuration::from_secs_f64(ms / 1e3).ok().filter(|&limit| limit > SimDuration::ZERO);
         ms.map(|ms| {
             positive(ms).ok_or_else(|| {
-                ScenarioError::at(format!("slo.goodput.{key}"), format!("{ms}: a limit is a number of milliseconds above 0"))
+                ScenarioError::at(
+                    format!("slo.goodput.{key}"),
+                    format!("{ms}: a limit is a number of milliseconds above 0"),
+                )
             })
         })
         .transpose()

@@ -50,7 +50,10 @@ impl Arrivals {
             Self::Gamma { rate_per_s, burstiness } => {
                 let mean = mean_gap(rate_per_s)?;
                 if !(burstiness.is_finite() && burstiness > 0.0) {
-                    return Err(DistributionError::NotPositive { parameter: "burstiness", value: burstiness });
+                    return Err(DistributionError::NotPositive {
+                        parameter: "burstiness",
+                        value: burstiness,
+                    });
                 }
                 Distribution::gamma(burstiness, mean / burstiness).map(Some)
             }

@@ -93,13 +93,17 @@ impl Lengths {
                 if !(cv.is_finite() && *cv > 0.0) {
                     return Err(DistributionError::NotPositive { parameter: "cv", value: *cv });
                 }
+                if !(mean.is_finite() && *mean > 0.0) {
+                    return Err(DistributionError::NotPositive { parameter: "mean", value: *mean });
+                }
                 let shape = 1.0 / (cv * cv);
                 Distribution::gamma(shape, mean / shape)
             }
             Self::Weibull { scale, shape } => Distribution::weibull(*shape, *scale),
             Self::Pareto { minimum, shape } => Distribution::pareto(*shape, *minimum),
             Self::Empirical { table } => {
-                let table: Vec<_> = table.iter().map(|&(tokens, weight)| (f64::from(tokens), weight)).collect();
+                let table: Vec<_> =
+                    table.iter().map(|&(tokens, weight)| (f64::from(tokens), weight)).collect();
                 Distribution::empirical(&table)
             }
         }
