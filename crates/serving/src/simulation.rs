@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::engine::{Arrival, ConfigError, Engine, EngineConfig, EngineTotals, Replica, Wake};
 use crate::observe::Observer;
-use crate::record::{RequestRecord, RequestStatus, TtftParts};
+use crate::record::RequestStatus;
 use crate::request::{RequestSpec, RequestStream, WorkloadError};
 use crate::step_time::LinearCoefficients;
 
@@ -82,7 +82,7 @@ pub enum SimulationError {
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunEnd {
-    /// Simulated time of the last event.
+    /// Simulated time at which something last happened.
     pub end: SimTime,
     /// Requests that arrived, rejected ones included.
     pub num_arrived: u64,
@@ -134,6 +134,8 @@ pub struct Simulation<'a, O> {
     num_arrived: u64,
     in_system: TimeWeighted,
     stalled: Option<StalledRequests>,
+    /// When something last happened.
+    end: SimTime,
 }
 
 impl<'a, O: Observer> Simulation<'a, O> {
@@ -159,6 +161,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
             num_arrived: 0,
             in_system: TimeWeighted::new(SimTime::ZERO, 0),
             stalled: None,
+            end: SimTime::ZERO,
         })
     }
 
@@ -179,7 +182,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
                 break;
             }
         }
-        let end = self.events.now();
+        let end = self.end;
         for replica in &self.replicas {
             replica.report_unfinished(end, &mut self.observer);
         }
@@ -192,14 +195,16 @@ impl<'a, O: Observer> Simulation<'a, O> {
         match event {
             Event::Arrival => self.arrive(now)?,
             Event::Abort { replica, index } => {
-                self.replicas[replica as usize].abort(index);
+                // A request that has left cannot be aborted, and its client's patience is not part of the run.
+                if !self.replicas[replica as usize].abort(index) {
+                    return Ok(());
+                }
                 if self.replicas[replica as usize].is_idle() {
                     self.schedule(replica, now)?;
                 }
             }
             Event::StepDone { replica } => {
-                self.replicas[replica as usize].complete(now, &mut self.observer);
-                self.count_in_system(now);
+                self.drive(replica, now, |driven, observer| driven.complete(now, observer));
                 self.schedule(replica, now)?;
             }
             Event::Schedule { replica } => {
@@ -207,7 +212,20 @@ impl<'a, O: Observer> Simulation<'a, O> {
                 self.advance(replica, now)?;
             }
         }
+        self.end = now;
         Ok(())
+    }
+
+    /// Lets a replica work and counts who left.
+    fn drive<T>(&mut self, replica: u32, now: SimTime, work: impl FnOnce(&mut Replica, &mut O) -> T) -> T {
+        let driven = &mut self.replicas[replica as usize];
+        let before = driven.engine().totals().num_departed;
+        let result = work(driven, &mut self.observer);
+        let left = driven.engine().totals().num_departed - before;
+        if left > 0 {
+            self.in_system.set(now, self.in_system.value() - left);
+        }
+        result
     }
 
     /// The next request reaches its replica, or is refused, and the one after it is fetched.
@@ -218,7 +236,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
         self.fetch_next(index + 1, arrival.spec.arrival)?;
         let replica = (index % u64::from(self.config.replicas)) as u32;
         if self.replicas[replica as usize].engine().rejects(&arrival.spec) {
-            self.observer.departed(&rejection(&arrival, replica, now));
+            self.observer.departed(&arrival.record(RequestStatus::Rejected, replica, now));
             return Ok(());
         }
         if let Some(abort) = arrival.spec.abort {
@@ -259,9 +277,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
     }
 
     fn advance(&mut self, replica: u32, now: SimTime) -> Result<(), SimulationError> {
-        let wake = self.replicas[replica as usize].advance(now, &mut self.observer);
-        self.count_in_system(now);
-        match wake {
+        match self.drive(replica, now, |driven, observer| driven.advance(now, observer)) {
             Wake::OnArrival => Ok(()),
             Wake::At(end) => {
                 self.events.schedule(end, STEP_DONE, Event::StepDone { replica });
@@ -274,36 +290,6 @@ impl<'a, O: Observer> Simulation<'a, O> {
             }
             Wake::BeyondHorizon => Err(SimulationError::BeyondHorizon),
         }
-    }
-
-    fn count_in_system(&mut self, now: SimTime) {
-        let total = self.replicas.iter().map(Replica::num_in_system).sum();
-        if total != self.in_system.value() {
-            self.in_system.set(now, total);
-        }
-    }
-}
-
-/// The record of a request that the front door refused.
-fn rejection(arrival: &Arrival, replica: u32, now: SimTime) -> RequestRecord {
-    RequestRecord {
-        index: arrival.index,
-        replica,
-        status: RequestStatus::Rejected,
-        arrival: arrival.spec.arrival,
-        received: arrival.received,
-        queued: None,
-        first_scheduled: None,
-        first_token: None,
-        last_token: None,
-        finish: now,
-        num_prompt_tokens: arrival.spec.num_prompt_tokens,
-        num_output_tokens: 0,
-        num_cached_tokens: 0,
-        num_preemptions: 0,
-        num_lost_tokens: 0,
-        priority: arrival.spec.priority,
-        ttft_parts: TtftParts::default(),
     }
 }
 

@@ -18,7 +18,7 @@ pub use version::{BatchDefaults, BatchSettings, EngineVersion, VersionDefaults, 
 use kendall_des::SimTime;
 
 use crate::kv::{KvCacheManager, RequestBlocks, TokenKeys};
-use crate::record::TtftParts;
+use crate::record::{RequestRecord, RequestStatus, TtftParts};
 use crate::request::RequestSpec;
 use crate::step_time::LinearCoefficients;
 
@@ -39,9 +39,36 @@ pub struct Arrival {
     pub spec: RequestSpec,
 }
 
+impl Arrival {
+    /// The record of a request that no engine took in.
+    pub(crate) fn record(&self, status: RequestStatus, replica: u32, now: SimTime) -> RequestRecord {
+        RequestRecord {
+            index: self.index,
+            replica,
+            status,
+            arrival: self.spec.arrival,
+            received: self.received,
+            queued: None,
+            first_scheduled: None,
+            first_token: None,
+            last_token: None,
+            finish: now,
+            num_prompt_tokens: self.spec.num_prompt_tokens,
+            num_output_tokens: 0,
+            num_cached_tokens: 0,
+            num_preemptions: 0,
+            num_lost_tokens: 0,
+            priority: self.spec.priority,
+            ttft_parts: TtftParts::default(),
+        }
+    }
+}
+
 /// Counts over the life of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EngineTotals {
+    /// Requests that left: finished or aborted.
+    pub num_departed: u64,
     /// Preemptions.
     pub num_preemptions: u64,
     /// Known tokens of first admissions: the denominator of the prefix cache hit rate.

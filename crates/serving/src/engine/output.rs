@@ -144,6 +144,7 @@ impl Engine {
         self.held_tokens -= u64::from(request.num_computed_tokens);
         request.num_computed_tokens = 0;
         request.status = Status::Finished;
+        self.totals.num_departed += 1;
         observer.departed(&self.record(slot, status, replica, now));
         self.release(slot);
     }

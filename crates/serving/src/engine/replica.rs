@@ -10,7 +10,7 @@ use kendall_des::SimTime;
 use rustc_hash::FxHashMap;
 
 use crate::observe::Observer;
-use crate::record::{RowKind, StepRecord, StepRow};
+use crate::record::{RequestStatus, RowKind, StepRecord, StepRow};
 
 use super::output::Departures;
 use super::request::Status;
@@ -84,21 +84,19 @@ impl Replica {
         self.in_flight.is_empty()
     }
 
-    /// Requests in the input queue and in the engine.
-    pub fn num_in_system(&self) -> u64 {
-        let adds = self.inbox.iter().filter(|input| matches!(input, Input::Add(_))).count();
-        let gauges = self.engine.gauges();
-        adds as u64 + u64::from(gauges.num_waiting) + u64::from(gauges.num_running)
-    }
-
     /// A request reaches the input queue.
     pub fn submit(&mut self, arrival: Arrival) {
         self.inbox.push_back(Input::Add(arrival));
     }
 
-    /// A client gives up on request `index`. No effect if it has left already.
-    pub fn abort(&mut self, index: u64) {
-        self.inbox.push_back(Input::Abort(index));
+    /// A client gives up on request `index`. Returns whether that request is still here.
+    pub fn abort(&mut self, index: u64) -> bool {
+        let queued = |input: &Input| matches!(input, Input::Add(arrival) if arrival.index == index);
+        let is_here = self.abortable.contains_key(&index) || self.inbox.iter().any(queued);
+        if is_here {
+            self.inbox.push_back(Input::Abort(index));
+        }
+        is_here
     }
 
     /// The oldest batch ended at `now`.
@@ -237,9 +235,14 @@ impl Replica {
         }
     }
 
-    /// Reports the requests that are still in the engine, in order of their number. Requests still in the input queue
-    /// are not among them.
+    /// Reports the requests that have not left, in order of their number: first those in the engine, then those in its
+    /// input queue.
     pub fn report_unfinished(&self, now: SimTime, observer: &mut impl Observer) {
         self.engine.report_unfinished(self.id, now, observer);
+        for input in &self.inbox {
+            if let Input::Add(arrival) = input {
+                observer.departed(&arrival.record(RequestStatus::Unfinished, self.id, now));
+            }
+        }
     }
 }
