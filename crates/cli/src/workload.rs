@@ -1,12 +1,12 @@
 //! From the scenario's `[workload]` to a stream of requests; the files it names are opened here.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use kendall_des::{DistributionError, SimDuration, Streams};
-use kendall_serving::{RequestStream, WorkloadError};
+use kendall_des::{Distribution, DistributionError, SimDuration, Streams};
+use kendall_serving::WorkloadError;
 use kendall_serving::scenario::{LengthOrder, ScenarioError, Trace, TraceFormat, Workload};
-use kendall_serving::workload::{Arrivals, Extent, LengthSource, Lengths, SyntheticError, SyntheticWorkload};
+use kendall_serving::workload::{
+    Arrivals, ConcurrencyLimited, Contents, Extent, LengthSource, Lengths, SessionPlan, SyntheticConfig,
+    SyntheticError, SyntheticWorkload,
+};
 use kendall_traces::{TraceError, TraceOptions};
 
 use crate::exit::Failure;
@@ -14,22 +14,24 @@ use crate::scenario_file::ScenarioFile;
 
 /// A workload that is ready to be played.
 pub(crate) struct Ready {
-    pub requests: RequestStream,
+    pub requests: Box<dyn kendall_serving::Workload>,
     /// Number of requests, where it is known before.
     pub total: Option<u64>,
-    /// To be told of each request that leaves.
-    pub in_system: InSystem,
 }
 
 /// Opens the workload of a scenario.
 pub(crate) fn open(file: &ScenarioFile, seed: u64) -> Result<Ready, Failure> {
     let workload = &file.scenario.workload;
-    let (requests, total) = match &workload.trace {
-        Some(trace) => (open_trace(file, workload, trace)?, None),
+    let mut ready = match &workload.trace {
+        Some(trace) => Ready { requests: open_trace(file, workload, trace)?, total: None },
         None => synthetic(file, workload, seed)?,
     };
-    let in_system = InSystem::default();
-    Ok(Ready { requests: in_system.bounded(requests), total, in_system })
+    match workload.max_concurrency {
+        Some(0) => return Err(file.mistake(at("max_concurrency", "0: it must be at least 1"))),
+        Some(limit) => ready.requests = Box::new(ConcurrencyLimited::new(ready.requests, limit)),
+        None => {}
+    }
+    Ok(ready)
 }
 
 /// The mistake in a parameter of a distribution.
@@ -54,41 +56,15 @@ pub(crate) fn failure(file: &ScenarioFile, error: &WorkloadError) -> Failure {
     }
 }
 
-/// Most requests in the system at once: about 200 MB of memory. A server that is so far behind is overloaded; how far is
-/// not worth waiting for.
-const MAX_IN_SYSTEM: u64 = 2_000_000;
-
-/// Counts the requests in the system.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct InSystem(Arc<AtomicU64>);
-
-impl InSystem {
-    /// One request has left.
-    pub(crate) fn left(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// The stream, with an error where too many of its requests are in the system.
-    fn bounded(&self, requests: RequestStream) -> RequestStream {
-        let count = Arc::clone(&self.0);
-        Box::new(requests.map(move |request| {
-            if count.fetch_add(1, Ordering::Relaxed) < MAX_IN_SYSTEM {
-                return request;
-            }
-            let message = format!(
-                "overloaded: {MAX_IN_SYSTEM} requests are in the system at once, more than kendall holds: lower the arrival \
-                 rate or the number of requests, or add `replicas`"
-            );
-            Err(WorkloadError(message.into()))
-        }))
-    }
-}
-
 fn at(key: &str, message: impl Into<String>) -> ScenarioError {
     ScenarioError::at(format!("workload.{key}"), message)
 }
 
-fn open_trace(file: &ScenarioFile, workload: &Workload, trace: &Trace) -> Result<RequestStream, Failure> {
+fn open_trace(
+    file: &ScenarioFile,
+    workload: &Workload,
+    trace: &Trace,
+) -> Result<Box<dyn kendall_serving::Workload>, Failure> {
     let others = [
         ("requests", workload.requests.is_some()),
         ("duration_s", workload.duration_s.is_some()),
@@ -96,6 +72,10 @@ fn open_trace(file: &ScenarioFile, workload: &Workload, trace: &Trace) -> Result
         ("prompt_tokens", workload.prompt_tokens.is_some()),
         ("output_tokens", workload.output_tokens.is_some()),
         ("lengths", workload.lengths.is_some()),
+        ("rescale_arrivals", workload.rescale_arrivals.is_some()),
+        ("shared_prefix", workload.shared_prefix.is_some()),
+        ("distinct_prompts", workload.distinct_prompts.is_some()),
+        ("sessions", workload.sessions.is_some()),
     ];
     if let Some((key, _)) = others.iter().find(|(_, given)| *given) {
         let message = "a trace brings its own arrivals and lengths: leave this out, or leave out `trace`";
@@ -115,7 +95,10 @@ fn open_trace(file: &ScenarioFile, workload: &Workload, trace: &Trace) -> Result
     };
     let reader = kendall_traces::open(&file.resolve_path(&trace.path), format);
     let requests = reader.and_then(|reader| reader.into_requests(&options));
-    requests.map_err(|error| trace_failure(file, "trace", &error))
+    match requests {
+        Ok(requests) => Ok(Box::new(requests)),
+        Err(error) => Err(trace_failure(file, "trace", &error)),
+    }
 }
 
 /// A fault of a trace's line is shown there, one of the file as a whole at the key that names it.
@@ -126,48 +109,102 @@ fn trace_failure(file: &ScenarioFile, key: &str, error: &TraceError) -> Failure 
     }
 }
 
-fn synthetic(file: &ScenarioFile, workload: &Workload, seed: u64) -> Result<(RequestStream, Option<u64>), Failure> {
+fn synthetic(file: &ScenarioFile, workload: &Workload, seed: u64) -> Result<Ready, Failure> {
     let mistake = |error| file.mistake(error);
     let missing = |key: &str| mistake(at(key, "it is missing: give it, or a `trace`"));
-    let arrivals = workload.arrivals.as_ref().ok_or_else(|| missing("arrivals"))?;
+    let arrivals = workload.arrivals.clone().ok_or_else(|| missing("arrivals"))?;
     let extent = extent(workload).map_err(mistake)?;
-    if matches!((extent, arrivals), (Extent::Duration(_), Arrivals::AtOnce {})) {
-        return Err(mistake(at(
-            "duration_s",
-            "requests that arrive all at once have no duration: give `requests`",
-        )));
+    if matches!((extent, &arrivals), (Extent::Duration(_), Arrivals::AtOnce {})) {
+        let message = "requests that arrive all at once have no duration: give `requests`";
+        return Err(mistake(at("duration_s", message)));
     }
-    let lengths = match &workload.lengths {
-        Some(recorded) => {
-            if workload.prompt_tokens.is_some() || workload.output_tokens.is_some() {
-                let message = "recorded lengths replace `prompt_tokens` and `output_tokens`: leave those out";
-                return Err(mistake(at("lengths", message)));
-            }
-            let pairs = kendall_traces::open_lengths(&file.resolve_path(&recorded.path));
-            let pairs = pairs.map_err(|error| trace_failure(file, "lengths", &error))?;
-            LengthSource::Pairs { pairs, random: recorded.order == LengthOrder::Random }
-        }
-        None => {
-            let distribution = |key: &str, lengths: &Option<Lengths>| {
-                let lengths = lengths.as_ref().ok_or_else(|| missing(key))?;
-                lengths.distribution().map_err(|error| mistake(parameter(key, &error)))
-            };
-            LengthSource::Distributions {
-                prompt: distribution("prompt_tokens", &workload.prompt_tokens)?,
-                output: distribution("output_tokens", &workload.output_tokens)?,
-            }
-        }
+    let rescale = workload.rescale_arrivals.unwrap_or(false);
+    if rescale && matches!(extent, Extent::Duration(_)) {
+        let message = "only a number of requests can be stretched to its duration: give `requests`";
+        return Err(mistake(at("rescale_arrivals", message)));
+    }
+    let config = SyntheticConfig {
+        extent,
+        arrivals,
+        rescale,
+        lengths: lengths(file, workload)?,
+        contents: contents(workload).map_err(mistake)?,
+        sessions: sessions(workload).map_err(mistake)?,
     };
-    let requests = SyntheticWorkload::new(extent, arrivals, lengths, Streams::new(seed, 0))
-        .map_err(|error| match error {
-            SyntheticError::Distribution(error) => mistake(parameter("arrivals", &error)),
-            error => mistake(at(error.key(extent), error.to_string())),
-        })?;
+    let requests = SyntheticWorkload::new(&config, Streams::new(seed, 0)).map_err(|error| match error {
+        SyntheticError::Distribution(error) => mistake(parameter("arrivals", &error)),
+        error => mistake(at(error.key(extent), error.to_string())),
+    })?;
     let total = match extent {
-        Extent::Requests(total) => Some(total),
-        Extent::Duration(_) => None,
+        Extent::Requests(total) if config.sessions.is_none() => Some(total),
+        _ => None,
     };
-    Ok((Box::new(requests), total))
+    Ok(Ready { requests: Box::new(requests), total })
+}
+
+fn lengths(file: &ScenarioFile, workload: &Workload) -> Result<LengthSource, Failure> {
+    let mistake = |error| file.mistake(error);
+    if let Some(recorded) = &workload.lengths {
+        if workload.prompt_tokens.is_some() || workload.output_tokens.is_some() {
+            let message = "recorded lengths replace `prompt_tokens` and `output_tokens`: leave those out";
+            return Err(mistake(at("lengths", message)));
+        }
+        let pairs = kendall_traces::open_lengths(&file.resolve_path(&recorded.path));
+        let pairs = pairs.map_err(|error| trace_failure(file, "lengths", &error))?;
+        return Ok(LengthSource::Pairs { pairs, random: recorded.order == LengthOrder::Random });
+    }
+    let distribution = |key: &str, lengths: &Option<Lengths>| {
+        let lengths =
+            lengths.as_ref().ok_or_else(|| mistake(at(key, "it is missing: give it, or a `trace`")))?;
+        lengths.distribution().map_err(|error| mistake(parameter(key, &error)))
+    };
+    Ok(LengthSource::Distributions {
+        prompt: distribution("prompt_tokens", &workload.prompt_tokens)?,
+        output: distribution("output_tokens", &workload.output_tokens)?,
+    })
+}
+
+fn contents(workload: &Workload) -> Result<Contents, ScenarioError> {
+    if workload.distinct_prompts == Some(0) {
+        return Err(at("distinct_prompts", "0: it must be at least 1"));
+    }
+    let mut contents = Contents { distinct_prompts: workload.distinct_prompts, ..Contents::default() };
+    if let Some(prefix) = &workload.shared_prefix {
+        contents.prefix_tokens = prefix.tokens;
+        contents.prefix_groups = prefix.groups.unwrap_or(1);
+        contents.zipf = prefix.zipf.unwrap_or(0.0);
+        if prefix.tokens == 0 || prefix.tokens > MAX_PREFIX_TOKENS {
+            let message = format!("{}: it must lie between 1 and {MAX_PREFIX_TOKENS}", prefix.tokens);
+            return Err(at("shared_prefix.tokens", message));
+        }
+        if contents.prefix_groups == 0 || contents.prefix_groups > MAX_PREFIX_GROUPS {
+            let message =
+                format!("{}: it must lie between 1 and {MAX_PREFIX_GROUPS}", contents.prefix_groups);
+            return Err(at("shared_prefix.groups", message));
+        }
+        if !(0.0..=100.0).contains(&contents.zipf) {
+            return Err(at(
+                "shared_prefix.zipf",
+                format!("{:?}: it must lie between 0 and 100", contents.zipf),
+            ));
+        }
+    }
+    Ok(contents)
+}
+
+/// Longest shared beginning, in tokens: longer than any model takes.
+const MAX_PREFIX_TOKENS: u32 = 1 << 24;
+/// Most groups of shared beginnings: each has an entry in a table.
+const MAX_PREFIX_GROUPS: u32 = 1 << 20;
+
+fn sessions(workload: &Workload) -> Result<Option<SessionPlan>, ScenarioError> {
+    let Some(sessions) = &workload.sessions else { return Ok(None) };
+    Ok(Some(SessionPlan {
+        turns: sessions.turns.distribution().map_err(|error| parameter("sessions.turns", &error))?,
+        think_time: Distribution::exponential(sessions.think_time_s).map_err(|_| {
+            at("sessions.think_time_s", format!("{:?}: it must be above 0", sessions.think_time_s))
+        })?,
+    }))
 }
 
 fn extent(workload: &Workload) -> Result<Extent, ScenarioError> {

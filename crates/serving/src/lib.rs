@@ -29,6 +29,9 @@ pub use metrics::{
 };
 pub use observe::Observer;
 pub use record::{RequestRecord, RequestStatus, RowKind, StepRecord, StepRow, TtftParts};
-pub use request::{PromptContent, RequestSpec, RequestStream, TokenSegment, TokenStream, WorkloadError};
+pub use request::{
+    PromptContent, RequestSpec, RequestStream, SessionTurn, TokenSegment, TokenStream, Workload,
+    WorkloadError,
+};
 pub use simulation::{RunEnd, Simulation, SimulationConfig, SimulationError, StalledRequests};
 pub use step_time::{BatchShape, LinearCoefficients};

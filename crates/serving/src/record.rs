@@ -4,6 +4,7 @@ use kendall_des::{SimDuration, SimTime};
 use serde::Serialize;
 
 use crate::kv::BlockId;
+use crate::request::SessionTurn;
 use crate::step_time::BatchShape;
 
 /// How a request ended.
@@ -75,6 +76,8 @@ pub struct RequestRecord {
     pub num_preemptions: u32,
     /// Computed tokens lost in preemptions.
     pub num_lost_tokens: u64,
+    /// The conversation that it belongs to, if any.
+    pub session: Option<SessionTurn>,
     /// Scheduling class as given by the workload; smaller is more urgent.
     pub priority: i32,
     /// Where the time to the first token went; all zero without a first token.

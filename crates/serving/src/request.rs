@@ -3,6 +3,8 @@
 use kendall_des::SimTime;
 use thiserror::Error;
 
+use crate::record::RequestRecord;
+
 /// One request of a workload.
 ///
 /// `max_tokens` is the true output length: kendall models clients that send `ignore_eos` or whose output length is
@@ -24,6 +26,17 @@ pub struct RequestSpec {
     /// Rank of the request's id among all ids compared as strings, where that is not the order of arrival. Under the
     /// `priority` policy it settles equal priorities and arrival times.
     pub id_rank: Option<u64>,
+    /// The conversation that it belongs to, if any.
+    pub session: Option<SessionTurn>,
+}
+
+/// A turn of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionTurn {
+    /// Number of the conversation, from 0.
+    pub session: u64,
+    /// Number of the turn, from 0.
+    pub turn: u32,
 }
 
 impl RequestSpec {
@@ -37,6 +50,7 @@ impl RequestSpec {
             priority: 0,
             abort: None,
             id_rank: None,
+            session: None,
         }
     }
 }
@@ -67,9 +81,11 @@ pub struct TokenSegment {
 pub enum TokenStream {
     /// Text that several requests may share: a system prompt, a document, a trace's content hash.
     Shared(u64),
-    /// The part of a prompt that only the request with this number in the workload has.
+    /// The part of a prompt that only this request has. It becomes `Prompt` with the request's number when it arrives.
+    Own,
+    /// The part of a prompt that only the request with this number had; a later turn of a conversation quotes it.
     Prompt(u64),
-    /// What the request with this number in the workload generated; a later turn of a conversation quotes it.
+    /// What the request with this number generated; a later turn of a conversation quotes it.
     Output(u64),
 }
 
@@ -79,5 +95,23 @@ pub enum TokenStream {
 #[error(transparent)]
 pub struct WorkloadError(#[from] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// A workload is a stream of requests in order of arrival, read as the simulation goes on.
+/// Requests in order of arrival, read as the simulation goes on.
 pub type RequestStream = Box<dyn Iterator<Item = Result<RequestSpec, WorkloadError>> + Send>;
+
+/// Where requests come from. Most workloads are streams; some react to what happens to their requests.
+pub trait Workload {
+    /// The next request, not earlier than the one before. `None` if there is none, or none yet: a workload that waits for
+    /// a departure is asked again after the next arrival. A stream must go on saying `None` after its end.
+    fn next_request(&mut self) -> Option<Result<RequestSpec, WorkloadError>>;
+
+    /// A request left. Returns the request that its client sends because of that, if any, to arrive not earlier than now.
+    fn departed(&mut self, _record: &RequestRecord) -> Option<RequestSpec> {
+        None
+    }
+}
+
+impl<I: Iterator<Item = Result<RequestSpec, WorkloadError>>> Workload for I {
+    fn next_request(&mut self) -> Option<Result<RequestSpec, WorkloadError>> {
+        self.next()
+    }
+}

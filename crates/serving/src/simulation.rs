@@ -8,10 +8,10 @@
 use kendall_des::{EventQueue, Phase, SimDuration, SimTime, TimeWeighted};
 use thiserror::Error;
 
-use crate::engine::{Arrival, ConfigError, Engine, EngineConfig, EngineTotals, Replica, Wake};
+use crate::engine::{Arrival, ConfigError, Engine, EngineConfig, EngineGauges, EngineTotals, Replica, Wake};
 use crate::observe::Observer;
-use crate::record::RequestStatus;
-use crate::request::{RequestSpec, RequestStream, WorkloadError};
+use crate::record::{RequestRecord, RequestStatus, StepRecord};
+use crate::request::{RequestSpec, Workload, WorkloadError};
 use crate::step_time::LinearCoefficients;
 
 const ABORT: Phase = Phase(0);
@@ -21,6 +21,10 @@ const SCHEDULE: Phase = Phase(6);
 
 /// Longest step that a configuration may lead to: a coefficient in the wrong unit shows here.
 const LONGEST_STEP: SimDuration = SimDuration::from_secs(3_600);
+
+/// Most requests in the system at once, about a gigabyte of memory: a server so far behind is overloaded, and how far it
+/// can fall is not worth waiting for.
+const MAX_IN_SYSTEM: u64 = 2_000_000;
 
 /// Most replicas of one run; each has a KV cache of its own.
 const MAX_REPLICAS: u32 = 100_000;
@@ -74,6 +78,15 @@ pub enum SimulationError {
         /// Arrival time of the request before.
         previous: SimTime,
     },
+    /// Requests pile up without bound.
+    #[error(
+        "overloaded at {at}: {MAX_IN_SYSTEM} requests are in the system and more arrive than leave: lower the arrival rate \
+         or the number of requests, or add `replicas`"
+    )]
+    Overloaded {
+        /// When that many were reached.
+        at: SimTime,
+    },
     /// Simulated time ran out.
     #[error("the run went beyond the simulated horizon of 213 days")]
     BeyondHorizon,
@@ -105,10 +118,11 @@ pub struct StalledRequests {
     pub requests: Vec<u64>,
 }
 
-#[derive(Clone, Copy)]
 enum Event {
     /// The request at the head of the workload reaches its replica.
     Arrival,
+    /// A request that a client sent because of another one reaches its replica.
+    FollowUp(Box<RequestSpec>),
     Abort {
         replica: u32,
         index: u64,
@@ -124,13 +138,17 @@ enum Event {
 /// A run in progress.
 pub struct Simulation<'a, O> {
     config: &'a SimulationConfig,
-    workload: RequestStream,
+    workload: Box<dyn Workload + 'a>,
     observer: O,
     events: EventQueue<Event>,
     replicas: Vec<Replica>,
     /// Whether a replica has a `Schedule` event at this instant already.
     schedule_pending: Vec<bool>,
-    next: Option<Arrival>,
+    next: Option<RequestSpec>,
+    /// When that one arrives, or the last one arrived.
+    last_arrival: SimTime,
+    /// Requests that clients sent because of departures, not yet scheduled to arrive.
+    follow_ups: Vec<RequestSpec>,
     num_arrived: u64,
     in_system: TimeWeighted,
     stalled: Option<StalledRequests>,
@@ -145,7 +163,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
     /// If vLLM would refuse the engine configuration, or a step could last longer than an hour.
     pub fn new(
         config: &'a SimulationConfig,
-        workload: RequestStream,
+        workload: Box<dyn Workload + 'a>,
         observer: O,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
@@ -158,6 +176,8 @@ impl<'a, O: Observer> Simulation<'a, O> {
             replicas: (0..config.replicas).map(|id| Replica::new(id, engine.clone())).collect(),
             schedule_pending: vec![false; config.replicas as usize],
             next: None,
+            last_arrival: SimTime::ZERO,
+            follow_ups: Vec::new(),
             num_arrived: 0,
             in_system: TimeWeighted::new(SimTime::ZERO, 0),
             stalled: None,
@@ -170,7 +190,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
     /// # Errors
     /// If the workload cannot deliver a request, is not sorted, or time runs out.
     pub fn run(mut self) -> Result<(RunEnd, O), SimulationError> {
-        self.fetch_next(0, SimTime::ZERO)?;
+        self.fetch_next()?;
         let mut interrupted = false;
         while let Some((now, event)) = self.events.pop() {
             self.handle(now, event)?;
@@ -193,7 +213,12 @@ impl<'a, O: Observer> Simulation<'a, O> {
 
     fn handle(&mut self, now: SimTime, event: Event) -> Result<(), SimulationError> {
         match event {
-            Event::Arrival => self.arrive(now)?,
+            Event::Arrival => {
+                if let Some(spec) = self.next.take() {
+                    self.arrive(spec, now)?;
+                }
+            }
+            Event::FollowUp(spec) => self.arrive(*spec, now)?,
             Event::Abort { replica, index } => {
                 // A request that has left cannot be aborted, and its client's patience is not part of the run.
                 if !self.replicas[replica as usize].abort(index) {
@@ -204,7 +229,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
                 }
             }
             Event::StepDone { replica } => {
-                self.drive(replica, now, |driven, observer| driven.complete(now, observer));
+                self.drive(replica, now, |driven, observer| driven.complete(now, observer))?;
                 self.schedule(replica, now)?;
             }
             Event::Schedule { replica } => {
@@ -216,49 +241,81 @@ impl<'a, O: Observer> Simulation<'a, O> {
         Ok(())
     }
 
-    /// Lets a replica work and counts who left.
-    fn drive<T>(&mut self, replica: u32, now: SimTime, work: impl FnOnce(&mut Replica, &mut O) -> T) -> T {
+    /// Lets a replica work, counts who left, and lets clients react.
+    fn drive<T>(
+        &mut self,
+        replica: u32,
+        now: SimTime,
+        work: impl FnOnce(&mut Replica, &mut Listener<'_, 'a, O>) -> T,
+    ) -> Result<T, SimulationError> {
         let driven = &mut self.replicas[replica as usize];
         let before = driven.engine().totals().num_departed;
-        let result = work(driven, &mut self.observer);
+        let mut listener = Listener {
+            observer: &mut self.observer,
+            workload: &mut self.workload,
+            follow_ups: &mut self.follow_ups,
+        };
+        let result = work(driven, &mut listener);
         let left = driven.engine().totals().num_departed - before;
         if left > 0 {
             self.in_system.set(now, self.in_system.value() - left);
+            self.send_follow_ups()?;
         }
-        result
+        Ok(result)
     }
 
-    /// The next request reaches its replica, or is refused, and the one after it is fetched.
-    fn arrive(&mut self, now: SimTime) -> Result<(), SimulationError> {
-        let Some(arrival) = self.next.take() else { return Ok(()) };
-        let index = arrival.index;
+    /// Schedules the arrivals of requests that clients sent because of departures.
+    fn send_follow_ups(&mut self) -> Result<(), SimulationError> {
+        for spec in self.follow_ups.drain(..) {
+            let received =
+                spec.arrival.checked_add(self.config.front_end).ok_or(SimulationError::BeyondHorizon)?;
+            self.events.schedule(received, ARRIVAL, Event::FollowUp(Box::new(spec)));
+        }
+        Ok(())
+    }
+
+    /// A request reaches its replica, or is refused, and the next one of the workload is fetched.
+    fn arrive(&mut self, spec: RequestSpec, now: SimTime) -> Result<(), SimulationError> {
+        let index = self.num_arrived;
         self.num_arrived += 1;
-        self.fetch_next(index + 1, arrival.spec.arrival)?;
+        if self.next.is_none() {
+            self.fetch_next()?;
+        }
         let replica = (index % u64::from(self.config.replicas)) as u32;
+        let arrival = Arrival { index, received: now, spec };
         if self.replicas[replica as usize].engine().rejects(&arrival.spec) {
-            self.observer.departed(&arrival.record(RequestStatus::Rejected, replica, now));
-            return Ok(());
+            let mut listener = Listener {
+                observer: &mut self.observer,
+                workload: &mut self.workload,
+                follow_ups: &mut self.follow_ups,
+            };
+            listener.departed(&arrival.record(RequestStatus::Rejected, replica, now));
+            return self.send_follow_ups();
         }
         if let Some(abort) = arrival.spec.abort {
             self.events.schedule(abort.max(now), ABORT, Event::Abort { replica, index });
         }
         self.replicas[replica as usize].submit(arrival);
         self.in_system.set(now, self.in_system.value() + 1);
+        if self.in_system.value() > MAX_IN_SYSTEM {
+            return Err(SimulationError::Overloaded { at: now });
+        }
         if self.replicas[replica as usize].is_idle() {
             self.schedule(replica, now)?;
         }
         Ok(())
     }
 
-    /// Reads request number `index` from the workload and schedules its arrival.
-    fn fetch_next(&mut self, index: u64, previous: SimTime) -> Result<(), SimulationError> {
-        let Some(spec) = self.workload.next().transpose()? else { return Ok(()) };
-        let RequestSpec { arrival, .. } = spec;
+    /// Reads the next request from the workload and schedules its arrival.
+    fn fetch_next(&mut self) -> Result<(), SimulationError> {
+        let Some(spec) = self.workload.next_request().transpose()? else { return Ok(()) };
+        let (arrival, previous) = (spec.arrival, self.last_arrival);
         if arrival < previous {
-            return Err(SimulationError::Unsorted { index, arrival, previous });
+            return Err(SimulationError::Unsorted { index: self.num_arrived, arrival, previous });
         }
         let received = arrival.checked_add(self.config.front_end).ok_or(SimulationError::BeyondHorizon)?;
-        self.next = Some(Arrival { index, received, spec });
+        self.last_arrival = arrival;
+        self.next = Some(spec);
         self.events.schedule(received, ARRIVAL, Event::Arrival);
         Ok(())
     }
@@ -277,7 +334,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
     }
 
     fn advance(&mut self, replica: u32, now: SimTime) -> Result<(), SimulationError> {
-        match self.drive(replica, now, |driven, observer| driven.advance(now, observer)) {
+        match self.drive(replica, now, |driven, observer| driven.advance(now, observer))? {
             Wake::OnArrival => Ok(()),
             Wake::At(end) => {
                 self.events.schedule(end, STEP_DONE, Event::StepDone { replica });
@@ -290,6 +347,40 @@ impl<'a, O: Observer> Simulation<'a, O> {
             }
             Wake::BeyondHorizon => Err(SimulationError::BeyondHorizon),
         }
+    }
+}
+
+/// Passes on what happens and asks the workload what its clients do about it.
+struct Listener<'o, 'a, O> {
+    observer: &'o mut O,
+    workload: &'o mut Box<dyn Workload + 'a>,
+    follow_ups: &'o mut Vec<RequestSpec>,
+}
+
+impl<O: Observer> Observer for Listener<'_, '_, O> {
+    fn token_gaps(&mut self, gap: SimDuration, n: u64) {
+        self.observer.token_gaps(gap, n);
+    }
+
+    fn departed(&mut self, record: &RequestRecord) {
+        self.observer.departed(record);
+        self.follow_ups.extend(self.workload.departed(record));
+    }
+
+    fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
+        self.observer.gauges(replica, now, gauges);
+    }
+
+    fn inspect(&mut self, replica: u32, engine: &Engine) {
+        self.observer.inspect(replica, engine);
+    }
+
+    fn wants_steps(&self) -> bool {
+        self.observer.wants_steps()
+    }
+
+    fn step(&mut self, step: StepRecord) {
+        self.observer.step(step);
     }
 }
 

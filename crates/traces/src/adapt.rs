@@ -1,7 +1,7 @@
 //! From a recorded trace to the requests of a simulation: a slice of it, its time scaled, its records numbered.
 
 use kendall_des::{SimDuration, SimTime};
-use kendall_serving::{PromptContent, RequestSpec, RequestStream, TokenStream, WorkloadError};
+use kendall_serving::{RequestSpec, RequestStream, WorkloadError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -44,9 +44,8 @@ struct Plan {
 }
 
 impl TraceReader {
-    /// The requests of a simulation, read from the trace as it goes on. The n-th request's own tokens are
-    /// `TokenStream::Prompt(n)`, n from 0, whatever its place in the trace. `options.on_empty` replaces what the reader
-    /// was set to.
+    /// The requests of a simulation, read from the trace as it goes on. `options.on_empty` replaces what the reader was
+    /// set to.
     ///
     /// The stream ends after its first error, and is in error if it leaves no request at all.
     ///
@@ -122,10 +121,9 @@ impl Replay {
             }
             None => None,
         };
-        let number = self.num_requests;
         self.num_requests += 1;
         Ok(RequestSpec {
-            prompt: numbered(record.prompt, number),
+            prompt: record.prompt,
             priority: record.priority,
             abort,
             ..RequestSpec::new(arrival, record.num_prompt_tokens, record.num_output_tokens)
@@ -150,17 +148,4 @@ impl Iterator for Replay {
         self.has_ended = !matches!(next, Ok(Some(_)));
         next.map_err(|error| WorkloadError(Box::new(error))).transpose()
     }
-}
-
-/// A request's own tokens carry its number in the workload, which slicing makes differ from that in the trace: the
-/// engine takes a `Unique` prompt for `Prompt(n)` of the n-th request, and no two requests may share that by accident.
-fn numbered(mut prompt: PromptContent, number: u64) -> PromptContent {
-    if let PromptContent::Segments(segments) = &mut prompt {
-        for segment in segments {
-            if let TokenStream::Prompt(own) = &mut segment.stream {
-                *own = number;
-            }
-        }
-    }
-    prompt
 }

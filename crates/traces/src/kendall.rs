@@ -53,7 +53,7 @@ impl KendallRows {
     }
 
     /// `request` is the number of the row among the rows of the trace, from 0.
-    pub(crate) fn parse(&mut self, line: &str, request: u64) -> Result<Row<'_>, TraceErrorKind> {
+    pub(crate) fn parse(&mut self, line: &str) -> Result<Row<'_>, TraceErrorKind> {
         let record = self.splitter.split(line)?;
         self.columns.check(record)?;
         let get = |column| self.columns.get(record, column);
@@ -64,7 +64,7 @@ impl KendallRows {
             clock_text: get(ARRIVAL),
             num_prompt_tokens,
             num_output_tokens: parse_count(FIELDS.output, get(OUTPUT))?,
-            prompt: prompt(&self.columns, record, num_prompt_tokens, request)?,
+            prompt: prompt(&self.columns, record, num_prompt_tokens)?,
             priority: parse_priority(get(PRIORITY))?,
             abort: parse_abort(get(ABORT), arrival_ps, get(ARRIVAL))?,
         })
@@ -94,12 +94,11 @@ fn prompt(
     columns: &Columns<8>,
     record: &StringRecord,
     num_prompt_tokens: u32,
-    request: u64,
 ) -> Result<PromptContent, TraceErrorKind> {
     let (group, id) = (columns.get(record, PREFIX_GROUP), columns.get(record, PROMPT_ID));
     let prefix_len = prefix_len(columns, record, num_prompt_tokens)?;
     let rest_len = num_prompt_tokens - prefix_len;
-    let rest = if id.is_empty() { TokenStream::Prompt(request) } else { shared(PROMPT_ID, id) };
+    let rest = if id.is_empty() { TokenStream::Own } else { shared(PROMPT_ID, id) };
     if prefix_len == 0 && id.is_empty() {
         return Ok(PromptContent::Unique);
     }

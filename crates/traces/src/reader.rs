@@ -119,7 +119,7 @@ impl TraceReader {
                 };
             };
             let fields = self.rows.fields();
-            let row = self.rows.parse(line.text, self.num_rows);
+            let row = self.rows.parse(line.text);
             let row = row.map_err(|kind| fault(&self.file, line.number, line.has_end, kind))?;
             let at_line = |kind| TraceError::at_line(&self.file, line.number, kind);
             self.num_rows += 1;
@@ -168,9 +168,9 @@ impl Rows {
         }
     }
 
-    fn parse<'a>(&'a mut self, line: &'a str, request: u64) -> Result<Row<'a>, TraceErrorKind> {
+    fn parse<'a>(&'a mut self, line: &'a str) -> Result<Row<'a>, TraceErrorKind> {
         match self {
-            Self::Kendall(rows) => rows.parse(line, request),
+            Self::Kendall(rows) => rows.parse(line),
             Self::Azure(rows) => rows.parse(line),
             Self::Mooncake => mooncake::parse(line),
         }

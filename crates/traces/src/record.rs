@@ -12,7 +12,7 @@ pub struct TraceRecord {
     pub num_prompt_tokens: u32,
     /// Output length in tokens, at least 1.
     pub num_output_tokens: u32,
-    /// What the prompt shares with others. `TokenStream::Prompt` carries the record's number in the trace, from 0.
+    /// What the prompt shares with others.
     pub prompt: PromptContent,
     /// Smaller is more urgent; 0 where the format has no priorities.
     pub priority: i32,

@@ -16,7 +16,7 @@ use crate::args::RunArgs;
 use crate::exit::{Failure, print};
 use crate::progress::{Progress, interrupt_flag};
 use crate::scenario_file::ScenarioFile;
-use crate::workload::{self, InSystem};
+use crate::workload;
 
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let file = ScenarioFile::read(args.scenario.as_deref(), &args.set)?;
@@ -36,7 +36,6 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             .transpose()?,
         progress: Progress::new(ready.total, args.quiet),
         interrupted,
-        in_system: ready.in_system,
     };
     if ready.total.is_none() {
         watcher.progress.animate();
@@ -46,9 +45,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let (end, watcher) = simulation.run().map_err(|error| match error {
         SimulationError::Workload(error) => workload::failure(&file, &error),
         SimulationError::Config(_) | SimulationError::Unsorted { .. } => Failure::Invalid(error.to_string()),
-        SimulationError::BeyondHorizon => {
-            Failure::Failed(format!("{error}: give it fewer requests, or check the step times (1 ms is 1_000_000_000 ps)"))
-        }
+        SimulationError::Overloaded { .. } => Failure::Failed(error.to_string()),
+        SimulationError::BeyondHorizon => Failure::Failed(format!(
+            "{error}: give it fewer requests, or check the step times (1 ms is 1_000_000_000 ps)"
+        )),
     })?;
     watcher.progress.clear();
     if watcher.interrupted.load(Ordering::Relaxed) {
@@ -117,7 +117,6 @@ struct Watcher {
     steps: Option<StepsCsv>,
     progress: Progress,
     interrupted: Arc<AtomicBool>,
-    in_system: InSystem,
 }
 
 impl Watcher {
@@ -128,7 +127,8 @@ impl Watcher {
     }
 
     fn cannot_write(&self) -> bool {
-        self.requests.as_ref().is_some_and(RequestsCsv::has_failed) || self.steps.as_ref().is_some_and(StepsCsv::has_failed)
+        self.requests.as_ref().is_some_and(RequestsCsv::has_failed)
+            || self.steps.as_ref().is_some_and(StepsCsv::has_failed)
     }
 }
 
@@ -142,7 +142,6 @@ impl Observer for Watcher {
         if let Some(requests) = &mut self.requests {
             requests.write(record);
         }
-        self.in_system.left();
         self.progress.tick();
     }
 

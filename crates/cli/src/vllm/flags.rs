@@ -9,15 +9,15 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use thiserror::Error;
 
-/// Words that end a command.
-const CONTROL: [&str; 6] = ["&", "&&", "|", "||", ";", "|&"];
+use super::words::{program, tokenize};
+
 /// Below this Jaro-Winkler similarity a word is no misspelling of a flag.
 const SIMILAR: f64 = 0.75;
 
 /// What a flag means to a simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Class {
+pub(crate) enum Class {
     /// Carried over, under the key of the flag.
     Scenario,
     /// Does not change what a simulation predicts.
@@ -29,7 +29,7 @@ pub enum Class {
 /// How many values follow a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum TakesValue {
+pub(crate) enum TakesValue {
     /// None: the flag is a switch.
     No,
     /// Exactly one.
@@ -43,7 +43,7 @@ pub enum TakesValue {
 /// One flag of vLLM.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Flag {
+pub(crate) struct Flag {
     /// Canonical name, with its dashes.
     pub flag: String,
     /// Other names, short ones included.
@@ -71,7 +71,7 @@ pub struct Flag {
 
 /// A program whose command line can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
+pub(crate) enum Program {
     /// `vllm serve`, `python -m vllm.entrypoints.openai.api_server` or an image `vllm-openai`.
     Serve,
     /// `vllm bench serve` or `benchmark_serving.py`.
@@ -80,7 +80,7 @@ pub enum Program {
 
 /// All flags of one program.
 #[derive(Debug)]
-pub struct Flags {
+pub(crate) struct Flags {
     /// The program.
     pub program: Program,
     /// Its flags, by name.
@@ -89,7 +89,7 @@ pub struct Flags {
 
 /// One flag of a command line, with its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParsedOption {
+pub(crate) struct ParsedOption {
     /// The entry of the table.
     pub flag: &'static Flag,
     /// For `--compilation-config.mode`: `mode`.
@@ -102,7 +102,7 @@ pub struct ParsedOption {
 
 /// A command line that was understood.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ParsedCommand {
+pub(crate) struct ParsedCommand {
     /// Words that belong to no flag: the model of `vllm serve MODEL`.
     pub positional: Vec<String>,
     /// In the order given; of several equal flags the last one counts, as with vLLM.
@@ -111,7 +111,7 @@ pub struct ParsedCommand {
 
 /// A command line that could not be read, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum CommandError {
+pub(crate) enum CommandError {
     /// The shell's rules are broken.
     #[error("the command has an open quote or ends in a backslash: quote it as for a shell")]
     Quoting,
@@ -173,12 +173,12 @@ static TABLES: LazyLock<(Flags, Flags)> = LazyLock::new(|| {
 });
 
 /// The flags of `vllm serve`.
-pub fn serve_flags() -> &'static Flags {
+pub(crate) fn serve_flags() -> &'static Flags {
     &TABLES.0
 }
 
 /// The flags of `vllm bench serve`.
-pub fn bench_flags() -> &'static Flags {
+pub(crate) fn bench_flags() -> &'static Flags {
     &TABLES.1
 }
 
@@ -191,44 +191,12 @@ impl Program {
     }
 }
 
-/// Splits a command into words as a POSIX shell would: quotes, backslashes, comments. Of several commands in one line,
-/// that of vLLM is kept, without the prompt `$`, assignments, `env` and redirections. Variables are not replaced.
-///
-/// # Errors
-/// On an open quote, and if no word is left.
-pub fn tokenize(command: &str) -> Result<Vec<String>, CommandError> {
-    let joined = command.replace("\r\n", "\n").replace("\\\n", " ");
-    let words = shlex::split(&joined).ok_or(CommandError::Quoting)?;
-    let mut commands: Vec<_> = words.split(|word| CONTROL.contains(&word.as_str())).map(bare).collect();
-    commands.retain(|words| !words.is_empty());
-    let ours = commands.iter().position(|words| program(words).is_some()).unwrap_or(0);
-    if commands.is_empty() { Err(CommandError::Empty) } else { Ok(commands.swap_remove(ours)) }
-}
-
-/// One command without what stands before its program and without redirections.
-fn bare(words: &[String]) -> Vec<String> {
-    let before = |word: &&String| {
-        matches!(word.as_str(), "$" | "env" | "exec" | "export" | "nohup" | "sudo" | "time")
-            || is_assignment(word)
-    };
-    let mut words = words.iter().skip_while(before);
-    let mut kept = Vec::new();
-    while let Some(word) = words.next() {
-        match redirection(word) {
-            None => kept.push(word.clone()),
-            Some(true) => _ = words.next(),
-            Some(false) => {}
-        }
-    }
-    kept
-}
-
 /// Reads a command of the program of `flags`; the program's own words may be missing.
 ///
 /// # Errors
 /// On a command that vLLM would refuse, and on a flag that no version from 0.19 to 0.33 has.
-pub fn parse(command: &str, flags: &'static Flags) -> Result<ParsedCommand, CommandError> {
-    let words = tokenize(command)?;
+pub(crate) fn parse(command: &str, flags: &'static Flags) -> Result<ParsedCommand, CommandError> {
+    let words = tokenize(command, flags.program)?;
     let mut rest = arguments(&words, flags.program)?;
     let mut parsed = ParsedCommand::default();
     while let [word, tail @ ..] = rest {
@@ -257,24 +225,6 @@ fn arguments(words: &[String], wanted: Program) -> Result<&[String], CommandErro
         None if model => Ok(words),
         None => Err(CommandError::Program { word: first.to_owned(), expected: wanted.name() }),
     }
-}
-
-/// Which program a command starts, and the number of words up to its arguments.
-fn program(words: &[String]) -> Option<(Program, usize)> {
-    let named = |word: &str, name| word.rsplit('/').next() == Some(name);
-    let begins = |at: usize| match words.get(at..)? {
-        [serve, ..] if serve == "serve" => Some((Program::Serve, at + 1)),
-        [bench, serve, ..] if bench == "bench" && serve == "serve" => Some((Program::Bench, at + 2)),
-        _ => None,
-    };
-    let command = (0..words.len()).filter(|&at| named(&words[at], "vllm")).find_map(|at| begins(at + 1));
-    let module = words.iter().enumerate().find_map(|(at, word)| {
-        let module = word.starts_with("vllm.entrypoints.") && word.ends_with("api_server");
-        let image = word.contains("vllm-openai") && !is_flag(word);
-        let script = named(word, "benchmark_serving.py").then_some((Program::Bench, at + 1));
-        if module || image { Some((Program::Serve, at + 1)) } else { script }
-    });
-    command.or_else(|| begins(0)).or(module)
 }
 
 impl Flags {
@@ -374,23 +324,8 @@ fn short_optimization(word: &str) -> String {
 }
 
 /// A word that argparse takes for a flag: it begins with a dash, is no number and has no space.
-fn is_flag(word: &str) -> bool {
+pub(super) fn is_flag(word: &str) -> bool {
     word.len() > 1 && word.starts_with('-') && !word.contains(' ') && word.parse::<f64>().is_err()
-}
-
-fn is_assignment(word: &str) -> bool {
-    word.split_once('=').is_some_and(|(name, _)| {
-        !name.is_empty() && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
-    })
-}
-
-/// Whether a word redirects output or input, and if so, whether its file is the next word.
-fn redirection(word: &str) -> Option<bool> {
-    if word == "<" {
-        return Some(true);
-    }
-    let file = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&').strip_prefix('>')?;
-    Some(file.trim_start_matches('>').is_empty())
 }
 
 #[cfg(test)]

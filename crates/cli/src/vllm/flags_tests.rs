@@ -185,8 +185,16 @@ fn errors_name_the_word_and_the_remedy() {
 
 #[test]
 fn words_follow_the_shell() {
-    let words = |command: &str| tokenize(command).unwrap();
+    let words = |command: &str| tokenize(command, Program::Serve).unwrap();
     assert_eq!(words("A=1 B='x y' vllm serve \"a b\""), ["vllm", "serve", "a b"]);
     assert_eq!(words("vllm serve M 2> err.log --port 1 &> all.log"), ["vllm", "serve", "M", "--port", "1"]);
     assert_eq!(words("vllm serve M --reasoning-config.think_start_str '<think>'").last().unwrap(), "<think>");
+}
+
+#[test]
+fn a_script_has_a_command_a_line() {
+    let script = "#!/bin/bash\n# it's the server\nset -euo pipefail\nexport HF_TOKEN=x\nvllm serve M \\\n  --max-num-seqs 8 \\\n  \
+                  --port 1 &\nsleep 60  # until it's up\nvllm bench serve --model M\n  --num-prompts 9 --metadata 'a=b\nc'\nkill %1\n";
+    assert_eq!(shown(&serve(script)), ["--max-num-seqs=8", "--port=1"]);
+    assert_eq!(shown(&bench(script)), ["--model=M", "--num-prompts=9", "--metadata=a=b\nc"]);
 }

@@ -58,6 +58,7 @@ impl Arrival {
             num_cached_tokens: 0,
             num_preemptions: 0,
             num_lost_tokens: 0,
+            session: self.spec.session,
             priority: self.spec.priority,
             ttft_parts: TtftParts::default(),
         }
@@ -170,14 +171,11 @@ impl Engine {
     /// A request leaves the input queue and joins the waiting queue.
     fn add_request(&mut self, arrival: &Arrival, now: SimTime) -> Slot {
         let spec = &arrival.spec;
-        let mut keys = TokenKeys::new(arrival.index, spec.num_prompt_tokens, &spec.prompt);
-        if self.config.enable_prefix_caching {
-            keys.extend_to(spec.num_prompt_tokens, self.config.block_size);
-        }
         let request = EngineRequest {
             index: arrival.index,
             status: Status::Waiting,
             priority: spec.priority,
+            session: spec.session,
             received: arrival.received,
             id_rank: spec.id_rank.unwrap_or(arrival.index),
             num_prompt_tokens: spec.num_prompt_tokens,
@@ -188,7 +186,7 @@ impl Engine {
             in_flight_tokens: 0,
             stale_tokens: 0,
             blocks: RequestBlocks::default(),
-            keys,
+            keys: TokenKeys::new(arrival.index, spec.num_prompt_tokens, &spec.prompt),
             life: Life {
                 arrival: spec.arrival,
                 queued: now,

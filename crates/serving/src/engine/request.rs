@@ -4,6 +4,7 @@ use kendall_des::{SimDuration, SimTime};
 
 use crate::kv::{RequestBlocks, TokenKeys};
 use crate::record::TtftParts;
+use crate::request::SessionTurn;
 
 /// Where a request is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub(crate) struct EngineRequest {
     pub index: u64,
     pub status: Status,
     pub priority: i32,
+    pub session: Option<SessionTurn>,
     /// When the front end received it; breaks ties of priority.
     pub received: SimTime,
     /// Rank of the request's id; the last tie-break.

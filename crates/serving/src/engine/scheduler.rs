@@ -200,6 +200,10 @@ impl Engine {
         let others_running = !self.running.is_empty();
         let request = &mut self.requests[slot as usize];
         let known = request.num_known_tokens;
+        // Not before: a request that waits long need not carry its keys.
+        if self.config.enable_prefix_caching {
+            request.keys.extend_to(known, self.config.block_size);
+        }
         let hit = self.kv.prefix_hit(&request.keys, known);
         let hit_tokens = hit.num_tokens(self.config.block_size);
         let mut num_tokens = known - hit_tokens;

@@ -31,7 +31,7 @@ impl TokenKeys {
             }
             PromptContent::Segments(segments) => {
                 debug_assert_eq!(segments.iter().map(|s| s.len).sum::<u32>(), num_prompt_tokens);
-                merge(segments)
+                merge(index, segments)
             }
         };
         Self { prompt, output: TokenStream::Output(index), keys: Vec::new(), segment: 0, offset: 0 }
@@ -66,10 +66,14 @@ impl TokenKeys {
     }
 }
 
-/// Drops empty runs and joins runs that continue each other, so that equal tokens have one description.
-fn merge(segments: &[TokenSegment]) -> Box<[TokenSegment]> {
+/// Drops empty runs, numbers the request's own ones and joins runs that continue each other, so that equal tokens have
+/// one description.
+fn merge(index: u64, segments: &[TokenSegment]) -> Box<[TokenSegment]> {
     let mut runs: Vec<TokenSegment> = Vec::with_capacity(segments.len());
-    for &segment in segments.iter().filter(|segment| segment.len > 0) {
+    for &(mut segment) in segments.iter().filter(|segment| segment.len > 0) {
+        if segment.stream == TokenStream::Own {
+            segment.stream = TokenStream::Prompt(index);
+        }
         match runs.last_mut() {
             Some(last) if last.stream == segment.stream && last.start + last.len == segment.start => {
                 last.len += segment.len;
@@ -84,6 +88,7 @@ fn chain(key: BlockKey, stream: TokenStream, start: u32, len: u32) -> BlockKey {
     let (kind, id) = match stream {
         TokenStream::Shared(id) => (1, id),
         TokenStream::Prompt(id) => (2, id),
+        TokenStream::Own => unreachable!("`merge` numbered the request's own tokens"),
         TokenStream::Output(id) => (3, id),
     };
     mix(mix(mix(key, kind), id), u64::from(start) << 32 | u64::from(len))

@@ -4,8 +4,8 @@ use crate::simulation::SimulationConfig;
 
 use super::{ScenarioError, Server};
 
-/// Most KV blocks that are held in memory one by one, 32 bytes each: half a gigabyte.
-const MAX_CACHED_BLOCKS: u64 = 1 << 24;
+/// Most KV blocks that are held in memory one by one, 64 bytes each while they are set up: half a gigabyte.
+const MAX_CACHED_BLOCKS: u64 = 1 << 23;
 
 /// Checks the sizes that a scenario gives.
 pub(super) fn check_sizes(server: &Server) -> Result<(), ScenarioError> {

@@ -59,9 +59,49 @@ pub struct Workload {
     /// Instead of the two distributions: recorded pairs of prompt and output lengths.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lengths: Option<RecordedLengths>,
+    /// Whether arrivals are stretched so that the last one comes at `requests / rate`, as `vllm bench serve` does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rescale_arrivals: Option<bool>,
+    /// Most requests that clients have outstanding; the next one waits at the client, and its latency counts from its
+    /// send (`--max-concurrency`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_concurrency: Option<u64>,
+    /// A beginning that prompts share: a system prompt, or one for each group of users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared_prefix: Option<SharedPrefix>,
+    /// Number of different prompts; request `i` sends prompt `i` modulo this number. All differ if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distinct_prompts: Option<u64>,
+    /// Every arrival opens a conversation of several turns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Sessions>,
     /// Instead of all the above: a recorded trace of arrivals and lengths.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<Trace>,
+}
+
+/// A beginning that prompts share. It comes on top of `prompt_tokens`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SharedPrefix {
+    /// Its length in tokens.
+    pub tokens: u32,
+    /// Number of different beginnings; 1 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<u32>,
+    /// How unequal groups are: group `k` (1, 2, ...) has weight `k^-zipf`. Equal (0) if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zipf: Option<f64>,
+}
+
+/// Conversations: each turn sends all that was said before, and `prompt_tokens` new ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    /// Turns of a conversation. `requests` counts conversations.
+    pub turns: Lengths,
+    /// Mean time between an answer and the next turn (s), exponentially distributed.
+    pub think_time_s: f64,
 }
 
 /// A file of recorded prompt and output lengths without arrivals.

@@ -1,6 +1,6 @@
 //! Length distributions as a scenario names them. A length is the floor of the draw and at least 1 token.
 
-use kendall_des::{Distribution, DistributionError};
+use kendall_des::{Distribution, DistributionError, Purpose, Stream, Streams};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -108,4 +108,75 @@ impl Lengths {
             }
         }
     }
+}
+
+/// Where prompt and output lengths come from.
+#[derive(Debug, Clone)]
+pub enum LengthSource {
+    /// Independent draws.
+    Distributions {
+        /// Prompt tokens.
+        prompt: Distribution,
+        /// Output tokens.
+        output: Distribution,
+    },
+    /// Recorded pairs of prompt and output tokens.
+    Pairs {
+        /// The pairs; never empty.
+        pairs: Vec<(u32, u32)>,
+        /// Whether each request draws one at random, or they are taken in turn, again and again.
+        random: bool,
+    },
+}
+
+/// Draws lengths by the number of the request.
+#[derive(Debug)]
+pub(super) struct LengthDraws {
+    source: LengthSource,
+    prompts: Stream,
+    outputs: Stream,
+    order: Stream,
+}
+
+impl LengthDraws {
+    pub(super) fn new(source: &LengthSource, streams: Streams) -> Result<Self, DistributionError> {
+        Self::with_purposes(source, streams, super::PROMPT_LENGTHS, super::OUTPUT_LENGTHS)
+    }
+
+    pub(super) fn with_purposes(
+        source: &LengthSource,
+        streams: Streams,
+        prompts: Purpose,
+        outputs: Purpose,
+    ) -> Result<Self, DistributionError> {
+        if matches!(source, LengthSource::Pairs { pairs, .. } if pairs.is_empty()) {
+            return Err(DistributionError::BadTable);
+        }
+        Ok(Self {
+            source: source.clone(),
+            prompts: streams.stream(prompts),
+            outputs: streams.stream(outputs),
+            order: streams.stream(super::LENGTH_ORDER),
+        })
+    }
+
+    /// Prompt length of number `prompt` and output length of number `output`.
+    pub(super) fn draw(&mut self, prompt: u64, output: u64) -> (u32, u32) {
+        match &self.source {
+            LengthSource::Distributions { prompt: of_prompt, output: of_output } => (
+                whole_tokens(of_prompt.sample(&mut self.prompts.entity(prompt))),
+                whole_tokens(of_output.sample(&mut self.outputs.entity(output))),
+            ),
+            LengthSource::Pairs { pairs, random: false } => pairs[(prompt % pairs.len() as u64) as usize],
+            LengthSource::Pairs { pairs, random: true } => {
+                let at = self.order.entity(prompt).next_open01() * pairs.len() as f64;
+                pairs[at as usize]
+            }
+        }
+    }
+}
+
+/// Lengths are whole: the floor of the draw, at least 1 token and at most 2^30.
+pub(super) fn whole_tokens(draw: f64) -> u32 {
+    libm::floor(draw).clamp(1.0, f64::from(1_u32 << 30)) as u32
 }

@@ -41,7 +41,7 @@ fn own_tokens_carry_the_number_in_the_workload() {
     let options = TraceOptions { start_s: Some(3.0), ..TraceOptions::default() };
     let requests = requests(&options).unwrap();
     let PromptContent::Segments(segments) = &requests[0].prompt else { panic!("the prompt has a prefix") };
-    assert_eq!(segments[1].stream, TokenStream::Prompt(0));
+    assert_eq!(segments[1].stream, TokenStream::Own);
 }
 
 #[test]

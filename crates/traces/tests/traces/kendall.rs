@@ -61,9 +61,9 @@ fn a_group_shares_its_prefix_and_an_id_its_whole_prompt() {
 
     let (group, own) = (prompts[0][0], prompts[0][1]);
     assert_eq!((group.start, group.len), (0, 4));
-    assert_eq!(own, TokenSegment { stream: TokenStream::Prompt(0), start: 0, len: 6 });
+    assert_eq!(own, TokenSegment { stream: TokenStream::Own, start: 0, len: 6 });
     assert_eq!(prompts[1][0], TokenSegment { len: 6, ..group });
-    assert_eq!(prompts[1][1], TokenSegment { stream: TokenStream::Prompt(1), start: 0, len: 14 });
+    assert_eq!(prompts[1][1], TokenSegment { stream: TokenStream::Own, start: 0, len: 14 });
 
     assert_eq!(prompts[2], prompts[3]);
     assert_eq!(prompts[2].len(), 1);
