@@ -30,12 +30,33 @@ Examples:
   kendall run                                   the embedded quick start
   kendall run scenarios/quickstart.toml --out results
   kendall run scenarios/quickstart.toml --set workload.arrivals.rate_per_s=8 --seed 1
+  kendall run --gpu A10G --vllm @serve.sh --bench 'vllm bench serve --request-rate 4 --num-prompts 300'
 
 Exit codes: 0 ok, 1 the run failed or stalled, 2 invalid input, 130 interrupted.")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct RunArgs {
     /// Scenario file (TOML); without one, the embedded quick start: a 1.5B model on one A10G
     pub scenario: Option<PathBuf>,
+    /// Simulate the server that this command starts, `vllm serve ...`; `@FILE` reads it from a file. What no command
+    /// gives comes from the scenario
+    #[arg(long, value_name = "COMMAND", allow_hyphen_values = true)]
+    pub vllm: Option<String>,
+    /// Send it what this command sends, `vllm bench serve ...`, and print the result as that command does; `@FILE` reads
+    /// it from a file
+    #[arg(long, value_name = "COMMAND", allow_hyphen_values = true)]
+    pub bench: Option<String>,
+    /// GPU of the server of --vllm; `kendall catalog gpus` lists them
+    #[arg(long, value_name = "NAME", requires = "vllm")]
+    pub gpu: Option<String>,
+    /// Version of vLLM that the command is for, 0.19 to 0.33 [default: 0.32]
+    #[arg(long, value_name = "VERSION", requires = "vllm")]
+    pub vllm_version: Option<String>,
+    /// Go on without the effect of this flag of vLLM, which kendall does not model; may be repeated
+    #[arg(long, value_name = "FLAG", allow_hyphen_values = true)]
+    pub allow_ignored: Vec<String>,
+    /// Print the scenario, with all changes, instead of simulating it
+    #[arg(long)]
+    pub print_scenario: bool,
     /// Change a key of the scenario, for instance `server.max_num_seqs=32`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,

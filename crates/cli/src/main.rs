@@ -8,6 +8,7 @@ mod commands;
 mod exit;
 mod progress;
 mod scenario_file;
+mod vllm;
 mod workload;
 
 use std::process::ExitCode;

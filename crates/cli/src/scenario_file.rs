@@ -12,7 +12,7 @@ use crate::exit::Failure;
 const QUICKSTART: &str = include_str!("../../../scenarios/quickstart.toml");
 
 /// A scenario with the text that it was read from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ScenarioFile {
     /// How messages call it.
     origin: String,
@@ -25,21 +25,48 @@ pub(crate) struct ScenarioFile {
     pub scenario: Scenario,
 }
 
-impl ScenarioFile {
-    /// Reads a scenario, or the embedded one, and applies `KEY=VALUE` changes.
-    pub(crate) fn read(path: Option<&Path>, changes: &[String]) -> Result<Self, Failure> {
-        let (mut origin, original, folder) = match path {
-            None => ("quickstart.toml (embedded)".into(), QUICKSTART.to_owned(), PathBuf::from(".")),
-            Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| {
-                    Failure::Invalid(format!(
-                        "{}: cannot read this scenario: {error}; name a TOML file, or none for the quick start",
-                        path.display()
-                    ))
-                })?;
-                (path.display().to_string(), text, path.parent().unwrap_or(Path::new(".")).to_owned())
-            }
+/// A scenario's text before it is read.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// How messages call it.
+    pub origin: String,
+    pub text: String,
+    /// Paths in it are relative to this folder.
+    pub folder: PathBuf,
+    /// Its name if it does not give itself one.
+    pub stem: String,
+}
+
+impl Source {
+    /// The scenario in a file, or the embedded one.
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path else {
+            return Ok(Self {
+                origin: "quickstart.toml (embedded)".into(),
+                text: QUICKSTART.to_owned(),
+                folder: PathBuf::from("."),
+                stem: "quickstart".into(),
+            });
         };
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::Invalid(format!(
+                "{}: cannot read this scenario: {error}; name a TOML file, or none for the quick start",
+                path.display()
+            ))
+        })?;
+        Ok(Self {
+            origin: path.display().to_string(),
+            text,
+            folder: path.parent().unwrap_or(Path::new(".")).to_owned(),
+            stem: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        })
+    }
+}
+
+impl ScenarioFile {
+    /// Reads a scenario and applies `KEY=VALUE` changes.
+    pub(crate) fn of(source: Source, changes: &[String]) -> Result<Self, Failure> {
+        let Source { mut origin, text: original, folder, stem } = source;
         let text = if changes.is_empty() {
             original
         } else {
@@ -48,9 +75,6 @@ impl ScenarioFile {
             text
         };
         let scenario = Scenario::from_toml(&text).map_err(|error| picture(&origin, &text, &error))?;
-        let stem = path.map_or("quickstart".into(), |path| {
-            path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-        });
         let name = scenario.name.clone().unwrap_or(stem);
         Ok(Self { origin, text, folder, name, scenario })
     }

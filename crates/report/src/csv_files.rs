@@ -242,7 +242,10 @@ impl Rows {
 
     fn keep_failure(&mut self, result: csv::Result<()>) {
         if let Err(error) = result {
-            self.failure.get_or_insert_with(|| io::Error::from(error));
+            self.failure.get_or_insert_with(|| match error.into_kind() {
+                csv::ErrorKind::Io(error) => error,
+                other => io::Error::other(format!("{other:?}")),
+            });
         }
     }
 
@@ -252,6 +255,6 @@ impl Rows {
         if let Some(source) = failure {
             return Err(error(source));
         }
-        writer.into_inner().map_err(|failed| error(io::Error::from(failed.into_error().kind())))?.finish()
+        writer.into_inner().map_err(|failed| error(failed.into_error()))?.finish()
     }
 }

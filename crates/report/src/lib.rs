@@ -5,6 +5,7 @@
 //! | [`OutputDir`] | files that appear whole or not at all |
 //! | [`RequestsCsv`], [`StepsCsv`] | one row a request, one row a step, written as the run goes on |
 //! | [`RunReport`] | the run's `summary.json` and its table |
+//! | [`BenchReport`] | the run as `vllm bench serve` prints and saves it |
 //!
 //! Architecture invariant: nothing here runs a simulation.
 
@@ -13,7 +14,9 @@ mod number;
 mod output_dir;
 mod run_report;
 mod table;
+mod vllm_bench;
 
 pub use csv_files::{RequestsCsv, StepsCsv};
 pub use output_dir::{OutputDir, OutputError, OutputFile, WrittenFile};
 pub use run_report::RunReport;
+pub use vllm_bench::{BenchRecorder, BenchReport, BenchSettings};

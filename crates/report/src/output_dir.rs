@@ -1,5 +1,6 @@
 //! Files that appear whole or not at all: written under a temporary name beside their final one, then renamed.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -28,7 +29,9 @@ impl OutputError {
             io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
                 "a file is in the way: choose another folder with --out"
             }
-            io::ErrorKind::FileTooLarge => "raise the limit on file sizes (ulimit -f), or choose another folder with --out",
+            io::ErrorKind::FileTooLarge => {
+                "raise the limit on file sizes (ulimit -f), or choose another folder with --out"
+            }
             _ => "choose another folder with --out",
         };
         Self { path: path.to_owned(), doing, source, remedy }
@@ -63,7 +66,10 @@ impl OutputDir {
             .suffix(".part")
             .tempfile_in(&self.path)
             .map_err(|source| OutputError::new(&path, "write to this folder", source))?;
-        Ok(OutputFile { path, writer: BufWriter::new(temporary) })
+        // A handle of its own: errors of the temporary file name its temporary path.
+        let file = temporary.as_file().try_clone();
+        let file = file.map_err(|source| OutputError::new(&path, "write to this folder", source))?;
+        Ok(OutputFile { path, temporary, writer: BufWriter::new(file) })
     }
 
     /// Writes a whole file, still under its temporary name.
@@ -82,7 +88,8 @@ impl OutputDir {
 #[derive(Debug)]
 pub struct OutputFile {
     path: PathBuf,
-    writer: BufWriter<NamedTempFile>,
+    temporary: NamedTempFile,
+    writer: BufWriter<File>,
 }
 
 /// A file that is complete and on disk, but not yet under its final name. The files of one run are all written before
@@ -101,7 +108,9 @@ impl WrittenFile {
     /// If the rename fails.
     pub fn publish(self) -> Result<(), OutputError> {
         let Self { path, temporary } = self;
-        temporary.persist(&path).map_err(|failed| OutputError::new(&path, "write this file", failed.error))?;
+        temporary
+            .persist(&path)
+            .map_err(|failed| OutputError::new(&path, "write this file", failed.error))?;
         Ok(())
     }
 }
@@ -112,10 +121,10 @@ impl OutputFile {
     /// # Errors
     /// If it does not fit.
     pub fn finish(self) -> Result<WrittenFile, OutputError> {
-        let Self { path, writer } = self;
+        let Self { path, temporary, writer } = self;
         let error = |source| OutputError::new(&path, "write this file", source);
-        let temporary = writer.into_inner().map_err(|failed| error(failed.into_error()))?;
-        temporary.as_file().sync_all().map_err(error)?;
+        let file = writer.into_inner().map_err(|failed| error(failed.into_error()))?;
+        file.sync_all().map_err(error)?;
         set_usual_permissions(&temporary).map_err(error)?;
         Ok(WrittenFile { path, temporary })
     }

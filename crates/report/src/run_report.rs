@@ -26,6 +26,8 @@ pub struct RunReport<'a> {
     pub end: &'a RunEnd,
     /// The figures.
     pub metrics: MetricsSummary,
+    /// Warnings of whoever made the scenario.
+    pub notes: &'a [String],
 }
 
 impl RunReport<'_> {
@@ -75,6 +77,7 @@ impl RunReport<'_> {
                 n.div_ceil(100)
             ));
         }
+        warnings.extend_from_slice(self.notes);
         warnings
     }
 

@@ -73,10 +73,17 @@ impl RunReport<'_> {
         let _ = writeln!(text, "{facts}\n");
         let _ = writeln!(text, "{}\n", self.latency_table());
         let _ = write!(text, "{}", self.ttft_line());
+        text.push_str(&self.warnings_text());
+        without_trailing_blanks(&text)
+    }
+
+    /// The warnings, a line each.
+    pub fn warnings_text(&self) -> String {
+        let mut text = String::new();
         for warning in self.warnings() {
             let _ = writeln!(text, "! {warning}");
         }
-        without_trailing_blanks(&text)
+        text
     }
 
     fn request_counts(&self) -> String {

@@ -200,6 +200,26 @@ impl RunMetrics {
         self.sojourn_ps
     }
 
+    /// Time to first token.
+    pub fn ttft(&self) -> &LatencyMetric {
+        &self.ttft
+    }
+
+    /// Mean time per output token after the first, by request.
+    pub fn tpot(&self) -> &LatencyMetric {
+        &self.tpot
+    }
+
+    /// Time between consecutive tokens, all tokens of all requests.
+    pub fn itl(&self) -> &LatencyMetric {
+        &self.itl
+    }
+
+    /// End-to-end latency.
+    pub fn e2e(&self) -> &LatencyMetric {
+        &self.e2e
+    }
+
     /// The figures of the run that ended at `end`.
     pub fn summary(&self, end: SimTime) -> MetricsSummary {
         let counts = self.counts;

@@ -125,6 +125,8 @@ pub struct StepRow {
     pub num_computed_tokens: u32,
     /// How it came into the step.
     pub kind: RowKind,
+    /// Whether the step's output brought it a token.
+    pub delivers: bool,
     /// Blocks added; for an admission the whole table. Empty where blocks are only counted.
     pub blocks: Vec<BlockId>,
 }

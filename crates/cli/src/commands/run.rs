@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kendall_des::{SimDuration, SimTime};
-use kendall_report::{OutputDir, OutputError, RequestsCsv, RunReport, StepsCsv, WrittenFile};
+use kendall_report::{
+    BenchRecorder, BenchReport, OutputDir, OutputError, RequestsCsv, RunReport, StepsCsv, WrittenFile,
+};
 use kendall_serving::scenario::{Server, resolve};
 use kendall_serving::{
     EngineGauges, Observer, RequestRecord, RunMetrics, Simulation, SimulationError, StepRecord,
@@ -16,11 +18,17 @@ use crate::args::RunArgs;
 use crate::exit::{Failure, print};
 use crate::progress::{Progress, interrupt_flag};
 use crate::scenario_file::ScenarioFile;
+use crate::vllm::{self, Bench, Imported};
 use crate::workload;
 
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
-    let file = ScenarioFile::read(args.scenario.as_deref(), &args.set)?;
-    let resolved = resolve(&file.scenario).map_err(|error| file.mistake(error))?;
+    let Imported { file, bench, ignored, warnings } = vllm::import(args)?;
+    if args.print_scenario {
+        print(file.text())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut resolved = resolve(&file.scenario).map_err(|error| file.mistake(error))?;
+    resolved.ledger.extend(ignored);
     let seed = args.seed.or(file.scenario.seed).unwrap_or(0);
     let ready = workload::open(&file, seed)?;
     // Before the first temporary file: an interrupt must not leave one behind.
@@ -34,6 +42,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             .filter(|_| args.steps)
             .map(|out| StepsCsv::new(out.begin("steps.csv")?))
             .transpose()?,
+        bench: bench.as_ref().map(|bench| recorder(bench, &file, seed)).transpose()?,
         progress: Progress::new(ready.total, args.quiet),
         interrupted,
     };
@@ -42,18 +51,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     }
     let simulation = Simulation::new(&resolved.simulation, ready.requests, watcher)
         .map_err(|error| Failure::Invalid(error.to_string()))?;
-    let (end, watcher) = simulation.run().map_err(|error| match error {
-        SimulationError::Workload(error) => workload::failure(&file, &error),
-        SimulationError::Config(_) | SimulationError::Unsorted { .. } => Failure::Invalid(error.to_string()),
-        SimulationError::Overloaded { .. } => Failure::Failed(error.to_string()),
-        SimulationError::BeyondHorizon => Failure::Failed(format!(
-            "{error}: give it fewer requests, or check the step times (1 ms is 1_000_000_000 ps)"
-        )),
-    })?;
+    let (end, watcher) = simulation.run().map_err(|error| failure(&file, &error))?;
     watcher.progress.clear();
     if watcher.interrupted.load(Ordering::Relaxed) {
         return Err(Failure::Interrupted);
     }
+    let summary = watcher.metrics.summary(end.end);
     let report = RunReport {
         kendall_version: env!("CARGO_PKG_VERSION"),
         name: &file.name,
@@ -61,10 +64,18 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         seed,
         resolved: &resolved,
         end: &end,
-        metrics: watcher.metrics.summary(end.end),
+        metrics: summary.clone(),
+        notes: &warnings,
     };
     let json = format!("{:#}\n", report.to_json());
-    let mut files = watcher.finish_files()?;
+    let Finished { metrics, recorder, mut files } = watcher.finish()?;
+    let played = bench
+        .as_ref()
+        .zip(recorder)
+        .map(|(bench, recorder)| (bench, BenchReport::new(&bench.settings, &metrics, summary, recorder)));
+    if let Some((bench @ Bench { save: Some(save), .. }, played)) = &played {
+        files.push(vllm::write_result(bench, save, played, &report.warnings())?);
+    }
     if let Some(out) = &out {
         files.push(out.write("scenario.toml", file.text().as_bytes())?);
         files.push(out.write("summary.json", json.as_bytes())?);
@@ -73,13 +84,27 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     if args.json {
         print(&json)?;
     } else {
-        let mut text = report.to_table();
+        let mut text = match &played {
+            Some((_, played)) => played.to_text() + &report.warnings_text(),
+            None => report.to_table(),
+        };
         if args.ledger {
             text.push_str(&ledger(&resolved.ledger));
         }
         print(&text)?;
     }
     Ok(if end.stalled.is_some() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn failure(file: &ScenarioFile, error: &SimulationError) -> Failure {
+    match error {
+        SimulationError::Workload(error) => workload::failure(file, error),
+        SimulationError::Config(_) | SimulationError::Unsorted { .. } => Failure::Invalid(error.to_string()),
+        SimulationError::Overloaded { .. } => Failure::Failed(error.to_string()),
+        SimulationError::BeyondHorizon => Failure::Failed(format!(
+            "{error}: give it fewer requests, or check the step times (1 ms is 1_000_000_000 ps)"
+        )),
+    }
 }
 
 fn what(server: &Server) -> String {
@@ -110,20 +135,33 @@ fn ledger(entries: &[kendall_serving::scenario::LedgerEntry]) -> String {
     text
 }
 
+fn recorder(bench: &Bench, file: &ScenarioFile, seed: u64) -> Result<BenchRecorder, Failure> {
+    Ok(BenchRecorder::new(bench.settings.detailed, vllm::planned_sends(bench, file, seed)?))
+}
+
 /// Everything that watches a run: metrics, files, progress, the interrupt key.
 struct Watcher {
     metrics: RunMetrics,
+    bench: Option<BenchRecorder>,
     requests: Option<RequestsCsv>,
     steps: Option<StepsCsv>,
     progress: Progress,
     interrupted: Arc<AtomicBool>,
 }
 
+/// What is left of a watcher.
+struct Finished {
+    metrics: RunMetrics,
+    recorder: Option<BenchRecorder>,
+    files: Vec<WrittenFile>,
+}
+
 impl Watcher {
-    fn finish_files(self) -> Result<Vec<WrittenFile>, OutputError> {
+    fn finish(self) -> Result<Finished, OutputError> {
         let requests = self.requests.map(RequestsCsv::finish);
         let steps = self.steps.map(StepsCsv::finish);
-        requests.into_iter().chain(steps).collect()
+        let files = requests.into_iter().chain(steps).collect::<Result<_, _>>()?;
+        Ok(Finished { metrics: self.metrics, recorder: self.bench, files })
     }
 
     fn cannot_write(&self) -> bool {
@@ -139,6 +177,9 @@ impl Observer for Watcher {
 
     fn departed(&mut self, record: &RequestRecord) {
         self.metrics.departed(record);
+        if let Some(bench) = &mut self.bench {
+            bench.departed(record);
+        }
         if let Some(requests) = &mut self.requests {
             requests.write(record);
         }
@@ -150,10 +191,13 @@ impl Observer for Watcher {
     }
 
     fn wants_steps(&self) -> bool {
-        self.steps.is_some()
+        self.steps.is_some() || self.bench.is_some()
     }
 
     fn step(&mut self, step: StepRecord) {
+        if let Some(bench) = &mut self.bench {
+            bench.step(&step);
+        }
         if let Some(steps) = &mut self.steps {
             steps.write(&step);
         }

@@ -43,6 +43,7 @@ pub(crate) enum TakesValue {
 /// One flag of vLLM.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(clippy::struct_field_names, reason = "the name of a flag is called so in the table")]
 pub(crate) struct Flag {
     /// Canonical name, with its dashes.
     pub flag: String,

@@ -7,7 +7,7 @@
 //! | `server`, `bench`, `workload` | the keys of `[server]`; the settings of a benchmark; the keys of `[workload]` and `[slo]` |
 //! | `toml_text` | TOML with a comment on each key: where it comes from |
 //! | `import` | the whole way, from the arguments of `kendall run` to a scenario |
-//! | `played` | the benchmark's result from the simulated run |
+//! | `played` | what the benchmark's result needs of the simulated run, and its file |
 //!
 //! Facts on vLLM are from its wheels 0.19.0 to 0.33.0: `vllm/benchmarks/serve.py`, `vllm/benchmarks/datasets/`,
 //! `vllm/engine/arg_utils.py`.
@@ -24,4 +24,4 @@ mod workload;
 
 pub(crate) use bench::Bench;
 pub(crate) use import::{Imported, import};
-pub(crate) use played::{Played, SavedResult};
+pub(crate) use played::{planned_sends, write_result};

@@ -23,7 +23,9 @@ pub(super) enum ImportError {
         expected: String,
     },
     /// The version does not have the flag.
-    #[error("vLLM {version} does not have `{flag}`, which exists {exists}: leave it out, or choose another --vllm-version")]
+    #[error(
+        "vLLM {version} does not have `{flag}`, which exists {exists}: leave it out, or choose another --vllm-version"
+    )]
     Version {
         /// Canonical name of the flag.
         flag: &'static str,
@@ -85,7 +87,8 @@ impl Options {
         let mut in_force: Vec<ParsedOption> = Vec::new();
         for option in command.options {
             check_version(option.flag, version)?;
-            let same = |other: &ParsedOption| other.flag.flag == option.flag.flag && other.path == option.path;
+            let same =
+                |other: &ParsedOption| other.flag.flag == option.flag.flag && other.path == option.path;
             in_force.retain(|other| !same(other));
             in_force.push(option);
         }

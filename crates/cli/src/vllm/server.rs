@@ -37,7 +37,8 @@ impl ServerCommand<'_> {
         text.key("model", self.model()?, "the model of `vllm serve`");
         text.key("engine", "vllm-v1", "the engine of `vllm serve`");
         let from = if self.version_given { "--vllm-version" } else { "default of --vllm-version" };
-        text.key("engine_version", self.version.to_string(), from);
+        let version = self.version.to_string();
+        text.key("engine_version", version.strip_suffix(".0").unwrap_or(&version), from);
         for (key, option) in self.options.scenario() {
             let Some(key) = key.strip_prefix("server.").filter(|&key| key != "model") else { continue };
             let flag = option.flag.flag.as_str();
@@ -47,7 +48,8 @@ impl ServerCommand<'_> {
             let value = &option.values[0];
             match read(key, flag, value)? {
                 Some(read) => text.key(key, read, flag),
-                None => text.comment(&format!("{key}: as long as the model and the KV cache allow ({flag} {value})")),
+                None => text
+                    .comment(&format!("{key}: as long as the model and the KV cache allow ({flag} {value})")),
             }
         }
         Ok(())
@@ -75,7 +77,8 @@ fn read(key: &str, flag: &str, value: &str) -> Result<Option<toml_edit::Value>, 
 
 /// A whole number as vLLM reads token counts: `8k` is 8,000 and `8K` is 8,192; a fraction goes with small letters only.
 fn human_whole(flag: &str, text: &str) -> Result<i64, ImportError> {
-    let expected = || wrong(flag, text, "it must be a whole number, such as 8192, 8k (8000) or 8K (8192)".into());
+    let expected =
+        || wrong(flag, text, "it must be a whole number, such as 8192, 8k (8000) or 8K (8192)".into());
     let text = text.trim();
     let Some((digits, power, decimal)) = split_suffix(text) else {
         return text.parse().map_err(|_| expected());
@@ -103,7 +106,14 @@ mod tests {
 
     #[test]
     fn token_counts_are_read_as_vllm_reads_them() {
-        for (text, number) in [("8192", 8192), ("8k", 8000), ("8K", 8192), ("25.6k", 25_600), ("1M", 1 << 20), ("2m", 2_000_000)] {
+        for (text, number) in [
+            ("8192", 8192),
+            ("8k", 8000),
+            ("8K", 8192),
+            ("25.6k", 25_600),
+            ("1M", 1 << 20),
+            ("2m", 2_000_000),
+        ] {
             assert_eq!(human_whole("--max-model-len", text).unwrap(), number, "{text}");
         }
         for text in ["", "k", "1.5K", "8 k", "many", "infk", "99999999999T"] {

@@ -26,6 +26,13 @@ impl TomlText {
         let _ = writeln!(self.0, "{key} = {}  # {from}", value.to_string().trim());
     }
 
+    /// Text that is TOML already.
+    pub(super) fn raw(&mut self, text: &str) {
+        if !text.is_empty() {
+            let _ = writeln!(self.0, "\n{}", text.trim());
+        }
+    }
+
     /// The text.
     pub(super) fn into_string(self) -> String {
         self.0

@@ -169,6 +169,7 @@ impl Replica {
                 num_tokens: row.num_tokens,
                 num_computed_tokens: row.num_computed_tokens,
                 kind: row.kind,
+                delivers: row.delivers,
                 blocks: table.get(already..).unwrap_or_default().to_vec(),
             }
         });

@@ -1,6 +1,6 @@
 //! Conversations: each turn sends all that was said before and something new, after the client has read and thought.
 
-use kendall_des::{Distribution, DistributionError, SimDuration, Stream, Streams};
+use kendall_des::{Distribution, DistributionError, SimDuration, SimTime, Stream, Streams};
 use rustc_hash::FxHashMap;
 
 use crate::record::{RequestRecord, RequestStatus};
@@ -82,12 +82,14 @@ impl OpenSessions {
             && turn + 1 < conversation.num_turns
             && prompt_tokens <= LONGEST_PROMPT;
         let think_time = self.plan.think_time.sample(&mut self.think_times.entity(entity));
-        let arrival =
-            SimDuration::from_secs_f64(think_time).ok().and_then(|time| record.finish.checked_add(time));
-        let (true, Some(arrival)) = (goes_on, arrival) else {
+        if !goes_on {
             self.open.remove(&session);
             return None;
-        };
+        }
+        let arrival =
+            SimDuration::from_secs_f64(think_time).ok().and_then(|time| record.finish.checked_add(time));
+        // A turn beyond the horizon is not lost in silence: its first step ends the run with an error.
+        let arrival = arrival.unwrap_or(SimTime::MAX);
         for segment in &mut conversation.said {
             if segment.stream == TokenStream::Own {
                 segment.stream = TokenStream::Prompt(record.index);

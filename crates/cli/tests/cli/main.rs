@@ -1,0 +1,29 @@
+//! The `kendall` program as a user meets it: bad input, files, signals, determinism, formats, memory.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `program` | running the program under a limit of time and memory |
+//! | `keys` | mistakes in keys, types and TOML |
+//! | `values` | values that no server or workload can have |
+//! | `huge` | values at the ends of their types: an error or a result, never a panic, a hang, or gigabytes |
+//! | `changes` | `--set` |
+//! | `traces` | malformed recorded workloads |
+//! | `files` | output folders, full disks, interrupts, closed pipes |
+//! | `determinism` | equal input, equal bytes |
+//! | `figures` | `requests.csv` and `steps.csv` against `summary.json` |
+//! | `built_in` | schema, catalogue, quick start, scenarios |
+//! | `azure` | the Azure traces within 60 MB |
+//! | `fuzz` | random scenarios never panic |
+
+mod azure;
+mod built_in;
+mod changes;
+mod determinism;
+mod figures;
+mod files;
+mod fuzz;
+mod huge;
+mod keys;
+mod program;
+mod traces;
+mod values;
