@@ -203,7 +203,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
             }
         }
         let end = self.end;
-        for replica in &self.replicas {
+        for replica in &mut self.replicas {
             replica.report_unfinished(end, &mut self.observer);
         }
         let totals = self.replicas.iter().map(|replica| replica.engine().totals()).collect();

@@ -105,9 +105,9 @@ impl Replica {
     /// If nothing was in flight.
     pub fn complete(&mut self, now: SimTime, observer: &mut impl Observer) {
         let mut flight = self.in_flight.pop_front().expect("a batch was in flight");
-        let aborted = self.abort_known(now, observer);
+        let aborted = self.abort_known(now, &mut flight.batch, observer);
         let Departures { finished } = self.engine.update_from_output(&flight.batch, self.id, now, observer);
-        if flight.batch.rows.iter().any(|row| row.delivers) || !aborted.is_empty() {
+        if flight.batch.cohort.count > 0 || flight.batch.rows.iter().any(|row| row.delivers) || !aborted.is_empty() {
             self.fruitless_steps = 0;
         }
         if !self.abortable.is_empty() {
@@ -123,6 +123,7 @@ impl Replica {
             observer.step(*record);
         }
         self.engine.spare_rows = flight.batch.rows;
+        self.engine.spare_slots = flight.batch.cohort.ending;
         observer.gauges(self.id, now, self.engine.gauges());
         observer.inspect(self.id, &self.engine);
     }
@@ -146,13 +147,13 @@ impl Replica {
 
     /// Schedules one batch and hands it to the device, which runs batches one after another.
     fn launch(&mut self, now: SimTime, observer: &impl Observer) -> Option<Flight> {
-        let batch = self.engine.schedule(now);
+        let batch = self.engine.schedule(now, self.in_flight.iter_mut().map(|flight| &mut flight.batch));
         let start = self.in_flight.back().map_or(now, |newest| newest.end.max(now));
         let end = start.checked_add(self.engine.step_time.step_time(&batch.shape))?;
-        self.engine.totals.num_steps += u64::from(!batch.rows.is_empty());
+        self.engine.totals.num_steps += u64::from(batch.has_rows());
         self.engine.totals.num_prefill_tokens += batch.shape.prefill_tokens;
         self.engine.totals.num_decode_tokens += batch.shape.decode_seqs;
-        let worth_recording = !batch.rows.is_empty() || !batch.preempted.is_empty();
+        let worth_recording = batch.has_rows() || !batch.preempted.is_empty();
         let record = (observer.wants_steps() && worth_recording)
             .then(|| Box::new(self.record(&batch, now, start, end)));
         Some(Flight { batch, end, record })
@@ -161,7 +162,9 @@ impl Replica {
     fn record(&mut self, batch: &SchedulerOutput, now: SimTime, start: SimTime, end: SimTime) -> StepRecord {
         let engine = &self.engine;
         let number = |&slot: &Slot| engine.requests[slot as usize].index;
-        let rows = batch.rows.iter().map(|row| {
+        // The batch has just been scheduled: it is the one before the next.
+        let of_members = engine.running.iter().filter_map(|&slot| engine.member_row(slot, engine.next_batch - 1));
+        let rows = of_members.chain(batch.rows.iter().copied()).map(|row| {
             let table = &engine.requests[row.slot as usize].blocks.table;
             let already = if row.kind == RowKind::Running { row.blocks_before as usize } else { 0 };
             StepRow {
@@ -204,13 +207,22 @@ impl Replica {
                         self.abortable.insert(arrival.index, slot);
                     }
                 }
-                Input::Abort(index) => self.abort_now(index, now, observer),
+                Input::Abort(index) => {
+                    let in_flight = self.in_flight.iter_mut().map(|flight| &mut flight.batch);
+                    self.engine.dissolve_cohort(in_flight);
+                    self.abort_now(index, now, observer);
+                }
             }
         }
     }
 
     /// Carries out the aborts that arrived during a step, of requests that the engine has taken in.
-    fn abort_known(&mut self, now: SimTime, observer: &mut impl Observer) -> Vec<u64> {
+    fn abort_known(
+        &mut self,
+        now: SimTime,
+        ended: &mut SchedulerOutput,
+        observer: &mut impl Observer,
+    ) -> Vec<u64> {
         let mut aborted = Vec::new();
         if self.abortable.is_empty() {
             return aborted;
@@ -218,6 +230,8 @@ impl Replica {
         for _ in 0..self.inbox.len() {
             match self.inbox.pop_front() {
                 Some(Input::Abort(index)) if self.abortable.contains_key(&index) => {
+                    let later = self.in_flight.iter_mut().map(|flight| &mut flight.batch);
+                    self.engine.dissolve_cohort(std::iter::once(&mut *ended).chain(later));
                     self.abort_now(index, now, observer);
                     aborted.push(index);
                 }
@@ -237,7 +251,7 @@ impl Replica {
 
     /// Reports the requests that have not left, in order of their number: first those in the engine, then those in its
     /// input queue.
-    pub fn report_unfinished(&self, now: SimTime, observer: &mut impl Observer) {
+    pub fn report_unfinished(&mut self, now: SimTime, observer: &mut impl Observer) {
         self.engine.report_unfinished(self.id, now, observer);
         for input in &self.inbox {
             if let Input::Add(arrival) = input {
