@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::property;
 use crate::scenario::scenarios;
-use crate::tape::play;
+use crate::tape::{play, play_without_steps};
 
 property! {
     /// Invariant 1. The same configuration and workload twice give equal records, steps, gaps, states and ends.
@@ -46,6 +46,7 @@ property! {
             scenario.config.engine.long_prefill_token_threshold = 0;
         }
         let in_runs = play(&scenario);
+        let asleep = play_without_steps(&scenario);
         scenario.config.engine.one_by_one = true;
         let one_by_one = play(&scenario);
         prop_assert_eq!(&in_runs.tape.steps, &one_by_one.tape.steps);
@@ -53,6 +54,10 @@ property! {
         prop_assert_eq!(&in_runs.end, &one_by_one.end);
         let summaries = [&in_runs, &one_by_one].map(|played| played.tape.metrics.summary(played.end.end));
         prop_assert_eq!(&summaries[0], &summaries[1]);
+        prop_assert_eq!(&asleep.tape.faults, &Vec::<String>::new());
+        prop_assert_eq!(&asleep.tape.records, &one_by_one.tape.records);
+        prop_assert_eq!(&asleep.end, &one_by_one.end);
+        prop_assert_eq!(&asleep.tape.metrics.summary(asleep.end.end), &summaries[1]);
         Ok(())
     }
 }

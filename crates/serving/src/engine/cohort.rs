@@ -81,8 +81,9 @@ impl Cohort {
         self.ends.peek().map(|Reverse((last, _, _))| *last)
     }
 
-    fn phase(&self, batch: u64) -> usize {
-        (batch % self.block_needs.len() as u64) as usize
+    /// Blocks that the members need in a batch, as long as none joins or ends before.
+    pub(super) fn needs_at(&self, batch: u64) -> u32 {
+        self.block_needs[(batch % self.block_needs.len() as u64) as usize]
     }
 }
 
@@ -215,7 +216,7 @@ impl Engine {
 
     /// Blocks that members need in the next batch.
     pub(super) fn blocks_for_members(&self) -> u32 {
-        self.cohort.block_needs[self.cohort.phase(self.next_batch)]
+        self.cohort.needs_at(self.next_batch)
     }
 
     /// Gives every member its row in the next batch. The caller has made sure of the blocks.

@@ -8,6 +8,7 @@ mod config;
 mod output;
 mod replica;
 mod request;
+mod runs;
 mod scheduler;
 mod version;
 mod waiting;

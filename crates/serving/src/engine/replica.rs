@@ -33,31 +33,37 @@ pub enum Wake {
 /// One engine, its input queue and its batches in flight.
 #[derive(Debug, Clone)]
 pub struct Replica {
-    id: u32,
-    engine: Engine,
-    inbox: VecDeque<Input>,
-    in_flight: VecDeque<Flight>,
+    pub(super) id: u32,
+    pub(super) engine: Engine,
+    pub(super) inbox: VecDeque<Input>,
+    pub(super) in_flight: VecDeque<Flight>,
     /// Where the requests are that a client may still abort.
     abortable: FxHashMap<u64, Slot>,
     /// Number of recorded steps.
     num_recorded: u64,
     /// Steps since a token was delivered.
-    fruitless_steps: u64,
+    pub(super) fruitless_steps: u64,
+    /// Whether it sleeps through several ends of batches.
+    pub(super) in_run: bool,
+    /// Whether a batch in a run would have ended beyond the horizon.
+    pub(super) beyond_horizon: bool,
+    /// A used vector of new blocks in a run.
+    pub(super) spare_blocks: Vec<(u64, u32)>,
 }
 
 #[derive(Debug, Clone)]
-enum Input {
+pub(super) enum Input {
     Add(Arrival),
     Abort(u64),
 }
 
 /// A scheduled batch whose result has not been processed.
 #[derive(Debug, Clone)]
-struct Flight {
-    batch: SchedulerOutput,
-    end: SimTime,
+pub(super) struct Flight {
+    pub batch: SchedulerOutput,
+    pub end: SimTime,
     /// The step's record so far, where steps are recorded.
-    record: Option<Box<StepRecord>>,
+    pub record: Option<Box<StepRecord>>,
 }
 
 impl Replica {
@@ -71,6 +77,9 @@ impl Replica {
             abortable: FxHashMap::default(),
             num_recorded: 0,
             fruitless_steps: 0,
+            in_run: false,
+            beyond_horizon: false,
+            spare_blocks: Vec::new(),
         }
     }
 
@@ -130,19 +139,35 @@ impl Replica {
 
     /// The engine is awake at `now`: it takes in what has arrived and schedules as far as it can.
     pub fn advance(&mut self, now: SimTime, observer: &mut impl Observer) -> Wake {
-        let depth = if self.engine.config.async_scheduling { 2 } else { 1 };
         self.drain(now, observer);
+        if self.beyond_horizon || !self.launch_all(now, observer) {
+            return Wake::BeyondHorizon;
+        }
+        if self.fruitless_steps > 10_000 + 4 * u64::from(self.engine.config.max_model_len) {
+            return Wake::Stalled;
+        }
+        self.in_run = false;
+        let Some(oldest) = self.in_flight.front() else { return Wake::OnArrival };
+        match self.end_of_run(observer.wants_steps()) {
+            Some(end) => {
+                self.in_run = true;
+                Wake::At(end)
+            }
+            None => Wake::At(oldest.end),
+        }
+    }
+
+    /// Schedules as far as the engine can; `false` beyond the horizon.
+    pub(super) fn launch_all(&mut self, now: SimTime, observer: &mut impl Observer) -> bool {
+        let depth = if self.engine.config.async_scheduling { 2 } else { 1 };
         while self.in_flight.len() < depth && self.engine.has_unfinished() {
-            let Some(flight) = self.launch(now, observer) else { return Wake::BeyondHorizon };
+            let Some(flight) = self.launch(now, observer) else { return false };
             self.in_flight.push_back(flight);
             self.fruitless_steps += 1;
         }
         observer.gauges(self.id, now, self.engine.gauges());
         observer.inspect(self.id, &self.engine);
-        if self.fruitless_steps > 10_000 + 4 * u64::from(self.engine.config.max_model_len) {
-            return Wake::Stalled;
-        }
-        self.in_flight.front().map_or(Wake::OnArrival, |oldest| Wake::At(oldest.end))
+        true
     }
 
     /// Schedules one batch and hands it to the device, which runs batches one after another.
