@@ -30,6 +30,6 @@ mod time;
 
 pub use distribution::{Distribution, DistributionError, standard_normal_quantile};
 pub use queue::{EventQueue, Phase};
-pub use statistics::{Tally, TimeWeighted};
+pub use statistics::{Progression, Tally, TimeWeighted};
 pub use streams::{EntityRng, Purpose, Stream, Streams};
 pub use time::{SimDuration, SimTime, TimeError};

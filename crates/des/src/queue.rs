@@ -7,7 +7,7 @@ use crate::SimTime;
 
 /// The rank of an event among events at the same instant; smaller comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Phase(pub u8);
+pub struct Phase(pub u64);
 
 /// Future events in the order (time, phase, sequence).
 ///
@@ -106,7 +106,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn events_come_out_in_time_phase_sequence_order(keys in prop::collection::vec((0_u64..20, 0_u8..4), 0..200)) {
+        fn events_come_out_in_time_phase_sequence_order(keys in prop::collection::vec((0_u64..20, 0_u64..4), 0..200)) {
             let mut queue = EventQueue::new();
             for (sequence, &(time, phase)) in keys.iter().enumerate() {
                 queue.schedule(SimTime::from_ps(time), Phase(phase), sequence);

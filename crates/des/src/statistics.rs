@@ -3,12 +3,63 @@
 
 use crate::{SimDuration, SimTime};
 
+/// A sum that needs more than 128 bits: squares of picoseconds over a long run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct WideSum {
+    low: u128,
+    high: u64,
+}
+
+impl WideSum {
+    fn add(&mut self, term: u128) {
+        let (low, carry) = self.low.overflowing_add(term);
+        (self.low, self.high) = (low, self.high + u64::from(carry));
+    }
+
+    /// Adds `term * factor`.
+    fn add_product(&mut self, term: u128, factor: u64) {
+        let factor = u128::from(factor);
+        let upper = (term >> 64) * factor;
+        self.add((term & u128::from(u64::MAX)) * factor);
+        self.add(upper << 64);
+        self.high += (upper >> 64) as u64;
+    }
+
+    fn as_f64(self) -> f64 {
+        self.high as f64 * 3.402_823_669_209_384_6e38 + self.low as f64
+    }
+}
+
+/// Equal steps: `first`, `first + growth`, and so on, `count` of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progression {
+    /// The first value.
+    pub first: SimDuration,
+    /// By how much each value exceeds the one before.
+    pub growth: SimDuration,
+    /// How many there are.
+    pub count: u64,
+}
+
+impl Progression {
+    /// The value with this number, from 0.
+    pub fn value(&self, i: u64) -> SimDuration {
+        self.first + self.growth * i
+    }
+
+    /// Sum of the first `n` values (ps).
+    pub fn sum_of_first(&self, n: u64) -> u128 {
+        let pairs = u128::from(n) * u128::from(n.saturating_sub(1)) / 2;
+        u128::from(self.first.as_ps()) * u128::from(n) + u128::from(self.growth.as_ps()) * pairs
+    }
+}
+
 /// One duration a customer: count, exact sum, extremes, and the exact sum of squares for a variance.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tally {
     count: u64,
     sum_ps: u128,
-    sum_squares_ns2: u128,
+    sum_squares_ps2: WideSum,
     min: Option<SimDuration>,
     max: Option<SimDuration>,
 }
@@ -31,11 +82,26 @@ impl Tally {
         }
         self.count += n;
         self.sum_ps += u128::from(value.as_ps()) * u128::from(n);
-        // Squares are kept in ns^2: ps^2 of a long run would overflow even 128 bits.
-        let ns = u128::from(value.as_ps() / 1_000);
-        self.sum_squares_ns2 += ns * ns * u128::from(n);
+        let ps = u128::from(value.as_ps());
+        self.sum_squares_ps2.add_product(ps * ps, n);
         self.min = Some(self.min.map_or(value, |min| min.min(value)));
         self.max = Some(self.max.map_or(value, |max| max.max(value)));
+    }
+
+    /// Adds every value of a progression `n` times: the same as one by one, to the bit.
+    pub fn record_progression(&mut self, values: &Progression, n: u64) {
+        let Some(last) = values.count.checked_sub(1).filter(|_| n > 0) else { return };
+        let k = u128::from(values.count);
+        let (first, growth) = (u128::from(values.first.as_ps()), u128::from(values.growth.as_ps()));
+        let (indices, squares) = (k * (k - 1) / 2, k * (k - 1) * (2 * k - 1) / 6);
+        self.count += values.count * n;
+        self.sum_ps += values.sum_of_first(values.count) * u128::from(n);
+        self.sum_squares_ps2.add_product(k * first * first, n);
+        self.sum_squares_ps2.add_product(2 * first * growth * indices, n);
+        self.sum_squares_ps2.add_product(growth * growth * squares, n);
+        self.min = Some(self.min.map_or(values.first, |min| min.min(values.first)));
+        let last = values.value(last);
+        self.max = Some(self.max.map_or(last, |max| max.max(last)));
     }
 
     /// Number of observations.
@@ -56,7 +122,7 @@ impl Tally {
     /// Population standard deviation in seconds; `None` without observations.
     pub fn std_dev_secs(&self) -> Option<f64> {
         let mean = self.mean_secs()?;
-        let mean_square = self.sum_squares_ns2 as f64 / 1e18 / self.count as f64;
+        let mean_square = self.sum_squares_ps2.as_f64() / 1e24 / self.count as f64;
         // Rounding of nearly equal observations can fall a hair below zero.
         let variance = mean_square - mean * mean;
         Some(if variance > 0.0 { variance.sqrt() } else { 0.0 })
@@ -99,6 +165,26 @@ impl TimeWeighted {
         self.max = self.max.max(value);
     }
 
+    /// The value grows by `growth` at `now` and after each of the `gaps`: the same as one by one, to the bit.
+    ///
+    /// # Panics
+    /// If `now` lies before the last change.
+    pub fn ramp(&mut self, now: SimTime, gaps: &Progression, growth: u64) {
+        self.set(now, self.value + growth);
+        let k = u128::from(gaps.count);
+        if k == 0 {
+            return;
+        }
+        // The sum over i < k of (value + growth i)(first + step i).
+        let (value, growth) = (u128::from(self.value), u128::from(growth));
+        let (first, step) = (u128::from(gaps.first.as_ps()), u128::from(gaps.growth.as_ps()));
+        let (indices, squares) = (k * (k - 1) / 2, k * (k - 1) * (2 * k - 1) / 6);
+        self.integral += value * first * k + (value * step + growth * first) * indices + growth * step * squares;
+        self.last_change = now + SimDuration::from_ps(gaps.sum_of_first(gaps.count) as u64);
+        self.value += growth as u64 * gaps.count;
+        self.max = self.max.max(self.value);
+    }
+
     /// Adds the area since the last change, up to `now`.
     fn advance(&mut self, now: SimTime) {
         self.integral += u128::from((now - self.last_change).as_ps()) * u128::from(self.value);
@@ -132,6 +218,8 @@ impl TimeWeighted {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -149,6 +237,34 @@ mod tests {
             (tally.min(), tally.max()),
             (Some(SimDuration::from_secs(1)), Some(SimDuration::from_secs(5)))
         );
+    }
+
+    proptest! {
+        #[test]
+        fn progressions_add_up(first in 0_u64..1 << 52, growth in 0_u64..1 << 30, count in 0_u64..300, n in 0_u64..50) {
+            let values = Progression { first: SimDuration::from_ps(first), growth: SimDuration::from_ps(growth), count };
+            let (mut at_once, mut one_by_one) = (Tally::new(), Tally::new());
+            at_once.record_progression(&values, n);
+            for i in 0..count {
+                one_by_one.record_n(values.value(i), n);
+            }
+            prop_assert_eq!(at_once, one_by_one);
+        }
+
+        #[test]
+        fn ramps_add_up(first in 0_u64..1 << 40, growth in 0_u64..1 << 20, count in 0_u64..300, by in 0_u64..50) {
+            let gaps = Progression { first: SimDuration::from_ps(first), growth: SimDuration::from_ps(growth), count };
+            let start = SimTime::from_ps(77);
+            let (mut at_once, mut one_by_one) = (TimeWeighted::new(start, 5), TimeWeighted::new(start, 5));
+            let mut now = start + SimDuration::from_ps(1_000);
+            at_once.ramp(now, &gaps, by);
+            one_by_one.set(now, one_by_one.value() + by);
+            for i in 0..count {
+                now = now + gaps.value(i);
+                one_by_one.set(now, one_by_one.value() + by);
+            }
+            prop_assert_eq!(at_once, one_by_one);
+        }
     }
 
     #[test]

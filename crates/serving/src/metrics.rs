@@ -5,11 +5,11 @@
 //! are those of the population, TPOT leaves out the first token and single-token requests.
 
 use hdrhistogram::Histogram;
-use kendall_des::{SimDuration, SimTime, Tally, TimeWeighted};
+use kendall_des::{Progression, SimDuration, SimTime, Tally, TimeWeighted};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{EngineConfig, EngineGauges};
-use crate::observe::Observer;
+use crate::observe::{DecodeRun, Observer};
 use crate::record::{RequestRecord, RequestStatus, TtftParts};
 
 /// Largest relative error of a quantile.
@@ -36,6 +36,24 @@ impl LatencyMetric {
         self.tally.record_n(value, n);
         let grown = self.histogram.record_n(value.as_ps() / 1_000, n);
         grown.expect("a histogram without bounds grows up to any value");
+    }
+
+    /// Adds every value of a progression `n` times.
+    fn record_progression(&mut self, values: &Progression, n: u64) {
+        self.tally.record_progression(values, n);
+        let mut i = 0;
+        while i < values.count {
+            let ns = values.value(i).as_ps() / 1_000;
+            // All values up to the end of this bucket go into it together.
+            let bucket_end_ps = (self.histogram.highest_equivalent(ns) + 1).saturating_mul(1_000);
+            let in_bucket = match values.growth.as_ps() {
+                0 => values.count - i,
+                growth => (bucket_end_ps - values.value(i).as_ps()).div_ceil(growth).min(values.count - i),
+            };
+            let grown = self.histogram.record_n(ns, in_bucket * n);
+            grown.expect("a histogram without bounds grows up to any value");
+            i += in_bucket;
+        }
     }
 
     /// Exact count, sum and extremes.
@@ -328,6 +346,23 @@ impl Observer for RunMetrics {
         }
         if let Some(e2e) = record.e2e() {
             self.e2e.record_n(e2e, 1);
+        }
+    }
+
+    fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
+        self.itl.record_progression(&run.gaps, run.num_rows);
+        let state = &mut self.replicas[replica as usize];
+        let first = run.start + run.gaps.first;
+        let later = Progression {
+            first: run.gaps.first + run.gaps.growth,
+            growth: run.gaps.growth,
+            count: run.gaps.count - 1,
+        };
+        state.held_tokens.ramp(first, &later, run.num_rows);
+        for &(step, blocks) in run.new_blocks {
+            let now = run.start + SimDuration::from_ps(run.gaps.sum_of_first(step + 1) as u64);
+            state.used_blocks.set(now, state.used_blocks.value() + u64::from(blocks));
+            state.held_blocks.set(now, state.held_blocks.value() + u64::from(blocks));
         }
     }
 

@@ -1,9 +1,25 @@
 //! The seam between a run and what is kept of it.
 
-use kendall_des::{SimDuration, SimTime};
+use kendall_des::{Progression, SimDuration, SimTime};
 
 use crate::engine::{Engine, EngineGauges};
 use crate::record::{RequestRecord, StepRecord};
+
+/// A run of steps in which the same sequences decoded and nothing was decided. Each step's result was processed, and the
+/// next step was scheduled at once.
+#[derive(Debug, Clone, Copy)]
+pub struct DecodeRun<'a> {
+    /// When the result before the run's first was processed.
+    pub start: SimTime,
+    /// From there from one result to the next.
+    pub gaps: Progression,
+    /// Sequences that were given a token by each step.
+    pub num_rows: u64,
+    /// The state before the first result.
+    pub before: EngineGauges,
+    /// New blocks at each result that needed some: its number, from 0, and how many.
+    pub new_blocks: &'a [(u64, u32)],
+}
 
 /// Receives what happens in a run, in the order in which it happens.
 pub trait Observer {
@@ -18,6 +34,24 @@ pub trait Observer {
 
     /// The engine behind the gauges, whenever they are reported: for tests, which call [`Engine::check`] on it.
     fn inspect(&mut self, _replica: u32, _engine: &Engine) {}
+
+    /// A replica ran through steps in which it only decoded. Unless said otherwise this is the same as being told of each.
+    fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
+        let mut gauges = run.before;
+        let mut now = run.start;
+        let mut new_blocks = run.new_blocks.iter().copied().peekable();
+        for step in 0..run.gaps.count {
+            let gap = run.gaps.value(step);
+            now = now + gap;
+            self.token_gaps(gap, run.num_rows);
+            if let Some((_, blocks)) = new_blocks.next_if(|&(at, _)| at == step) {
+                gauges.used_blocks += blocks;
+                gauges.held_blocks += u64::from(blocks);
+            }
+            gauges.held_tokens += run.num_rows;
+            self.gauges(replica, now, gauges);
+        }
+    }
 
     /// Whether steps are to be recorded; they cost time and memory.
     fn wants_steps(&self) -> bool {

@@ -1,7 +1,8 @@
 //! The event loop: a stream of requests, a router, and replicas that wake when something happens to them.
 //!
 //! Order at one instant: aborts reach the input queue, then steps end and free what they held, then requests arrive,
-//! and only then does an engine schedule. So a completion frees its blocks before a simultaneous arrival is admitted,
+//! and only then does an engine schedule; replicas in the
+//! order of their numbers. So a completion frees its blocks before a simultaneous arrival is admitted,
 //! and simultaneous arrivals are all in the queue before the first of them is scheduled. Each engine is known to the
 //! loop by three calls only: `submit`, `complete`, `advance`.
 
@@ -9,15 +10,23 @@ use kendall_des::{EventQueue, Phase, SimDuration, SimTime, TimeWeighted};
 use thiserror::Error;
 
 use crate::engine::{Arrival, ConfigError, Engine, EngineConfig, EngineGauges, EngineTotals, Replica, Wake};
-use crate::observe::Observer;
+use crate::observe::{DecodeRun, Observer};
 use crate::record::{RequestRecord, RequestStatus, StepRecord};
 use crate::request::{RequestSpec, Workload, WorkloadError};
 use crate::step_time::LinearCoefficients;
 
 const ABORT: Phase = Phase(0);
-const STEP_DONE: Phase = Phase(1);
-const ARRIVAL: Phase = Phase(3);
-const SCHEDULE: Phase = Phase(6);
+const ARRIVAL: Phase = Phase(3 << 32);
+
+/// Steps that end at one instant do so in the order of their replicas, however long ago that was known.
+const fn step_done(replica: u32) -> Phase {
+    Phase(1 << 32 | replica as u64)
+}
+
+/// Likewise replicas that schedule at one instant.
+const fn schedule(replica: u32) -> Phase {
+    Phase(6 << 32 | replica as u64)
+}
 
 /// Longest step that a configuration may lead to: a coefficient in the wrong unit shows here.
 const LONGEST_STEP: SimDuration = SimDuration::from_secs(3_600);
@@ -127,8 +136,10 @@ enum Event {
         replica: u32,
         index: u64,
     },
+    /// A batch ends on a replica, unless it was told to wake at another time since.
     StepDone {
         replica: u32,
+        wake: u64,
     },
     Schedule {
         replica: u32,
@@ -144,6 +155,8 @@ pub struct Simulation<'a, O> {
     replicas: Vec<Replica>,
     /// Whether a replica has a `Schedule` event at this instant already.
     schedule_pending: Vec<bool>,
+    /// Number of the event that each replica waits for.
+    wakes: Vec<u64>,
     next: Option<RequestSpec>,
     /// When that one arrives, or the last one arrived.
     last_arrival: SimTime,
@@ -175,6 +188,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
             events: EventQueue::new(),
             replicas: (0..config.replicas).map(|id| Replica::new(id, engine.clone())).collect(),
             schedule_pending: vec![false; config.replicas as usize],
+            wakes: vec![0; config.replicas as usize],
             next: None,
             last_arrival: SimTime::ZERO,
             follow_ups: Vec::new(),
@@ -203,7 +217,8 @@ impl<'a, O: Observer> Simulation<'a, O> {
             }
         }
         let end = self.end;
-        for replica in &self.replicas {
+        for replica in &mut self.replicas {
+            replica.catch_up(end, &mut self.observer);
             replica.report_unfinished(end, &mut self.observer);
         }
         let totals = self.replicas.iter().map(|replica| replica.engine().totals()).collect();
@@ -220,6 +235,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
             }
             Event::FollowUp(spec) => self.arrive(*spec, now)?,
             Event::Abort { replica, index } => {
+                self.interrupt(replica, now)?;
                 // A request that has left cannot be aborted, and its client's patience is not part of the run.
                 if !self.replicas[replica as usize].abort(index) {
                     return Ok(());
@@ -228,8 +244,14 @@ impl<'a, O: Observer> Simulation<'a, O> {
                     self.schedule(replica, now)?;
                 }
             }
-            Event::StepDone { replica } => {
-                self.drive(replica, now, |driven, observer| driven.complete(now, observer))?;
+            Event::StepDone { replica, wake } => {
+                if wake != self.wakes[replica as usize] {
+                    return Ok(());
+                }
+                self.drive(replica, now, |driven, observer| {
+                    driven.catch_up(now, observer);
+                    driven.complete(now, observer);
+                })?;
                 self.schedule(replica, now)?;
             }
             Event::Schedule { replica } => {
@@ -295,6 +317,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
         if let Some(abort) = arrival.spec.abort {
             self.events.schedule(abort.max(now), ABORT, Event::Abort { replica, index });
         }
+        self.interrupt(replica, now)?;
         self.replicas[replica as usize].submit(arrival);
         self.in_system.set(now, self.in_system.value() + 1);
         if self.in_system.value() > MAX_IN_SYSTEM {
@@ -320,6 +343,25 @@ impl<'a, O: Observer> Simulation<'a, O> {
         Ok(())
     }
 
+    /// The replica is next looked at when the batch ends that ends then, unless something else happens before.
+    fn wake_at(&mut self, replica: u32, end: SimTime) {
+        let wake = self.wakes[replica as usize] + 1;
+        self.wakes[replica as usize] = wake;
+        self.events.schedule(end, step_done(replica), Event::StepDone { replica, wake });
+    }
+
+    /// Something reaches a replica: a run of steps ends at the next step boundary.
+    fn interrupt(&mut self, replica: u32, now: SimTime) -> Result<(), SimulationError> {
+        let next_end = self.drive(replica, now, |driven, observer| {
+            driven.catch_up(now, observer);
+            driven.interrupt()
+        })?;
+        if let Some(end) = next_end {
+            self.wake_at(replica, end);
+        }
+        Ok(())
+    }
+
     /// Lets the replica schedule at this instant, after all else that happens in it.
     fn schedule(&mut self, replica: u32, now: SimTime) -> Result<(), SimulationError> {
         if self.schedule_pending[replica as usize] {
@@ -329,7 +371,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
             return self.advance(replica, now);
         }
         self.schedule_pending[replica as usize] = true;
-        self.events.schedule(now, SCHEDULE, Event::Schedule { replica });
+        self.events.schedule(now, schedule(replica), Event::Schedule { replica });
         Ok(())
     }
 
@@ -337,7 +379,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
         match self.drive(replica, now, |driven, observer| driven.advance(now, observer))? {
             Wake::OnArrival => Ok(()),
             Wake::At(end) => {
-                self.events.schedule(end, STEP_DONE, Event::StepDone { replica });
+                self.wake_at(replica, end);
                 Ok(())
             }
             Wake::Stalled => {
@@ -369,6 +411,10 @@ impl<O: Observer> Observer for Listener<'_, '_, O> {
 
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.observer.gauges(replica, now, gauges);
+    }
+
+    fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
+        self.observer.decode_run(replica, run);
     }
 
     fn inspect(&mut self, replica: u32, engine: &Engine) {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::property;
 use crate::scenario::scenarios;
-use crate::tape::play;
+use crate::tape::{play, play_without_steps};
 
 property! {
     /// Invariant 1. The same configuration and workload twice give equal records, steps, gaps, states and ends.
@@ -33,6 +33,31 @@ property! {
             let same = alone.tape.steps.iter().map(|step| (step.scheduled, step.end, step.rows.len(), step.shape));
             prop_assert!(steps.eq(same), "replica {replica}");
         }
+        Ok(())
+    }
+}
+
+property! {
+    /// Invariant 10. Advancing in lockstep and in runs of steps equals scheduling every request of every step by itself:
+    /// the same records, steps, block tables, ends and figures. Without thresholds on prompt chunks, because with them
+    /// nothing runs in lockstep.
+    runs_of_steps_change_nothing, (scenarios(), any::<bool>()), |(mut scenario, any_threshold)| {
+        if !any_threshold {
+            scenario.config.engine.long_prefill_token_threshold = 0;
+        }
+        let in_runs = play(&scenario);
+        let asleep = play_without_steps(&scenario);
+        scenario.config.engine.one_by_one = true;
+        let one_by_one = play(&scenario);
+        prop_assert_eq!(&in_runs.tape.steps, &one_by_one.tape.steps);
+        prop_assert_eq!(&in_runs.tape.records, &one_by_one.tape.records);
+        prop_assert_eq!(&in_runs.end, &one_by_one.end);
+        let summaries = [&in_runs, &one_by_one].map(|played| played.tape.metrics.summary(played.end.end));
+        prop_assert_eq!(&summaries[0], &summaries[1]);
+        prop_assert_eq!(&asleep.tape.faults, &Vec::<String>::new());
+        prop_assert_eq!(&asleep.tape.records, &one_by_one.tape.records);
+        prop_assert_eq!(&asleep.end, &one_by_one.end);
+        prop_assert_eq!(&asleep.tape.metrics.summary(asleep.end.end), &summaries[1]);
         Ok(())
     }
 }

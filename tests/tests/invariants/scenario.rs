@@ -64,6 +64,7 @@ fn engines() -> impl Strategy<Value = EngineConfig> {
             lifo_unhashed: lifo,
             self_preemption: if goes_on { SelfPreemption::Continue } else { SelfPreemption::Stop },
             track_block_ids: ids,
+            one_by_one: false,
         }
     })
 }
@@ -197,7 +198,7 @@ pub(crate) fn share_of(scenario: &Scenario, replica: u32) -> Scenario {
         segment.stream = match segment.stream {
             TokenStream::Prompt(index) => TokenStream::Prompt(number(index)),
             TokenStream::Output(index) => TokenStream::Output(number(index)),
-            shared @ TokenStream::Shared(_) => shared,
+            other @ (TokenStream::Shared(_) | TokenStream::Own) => other,
         };
         segment
     };

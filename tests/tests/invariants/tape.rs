@@ -2,7 +2,7 @@
 
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::{
-    Engine, EngineGauges, Observer, RequestRecord, RequestStatus, RunEnd, RunMetrics, Simulation, StepRecord,
+    DecodeRun, Engine, EngineGauges, Observer, RequestRecord, RequestStatus, RunEnd, RunMetrics, Simulation, StepRecord,
 };
 
 use crate::scenario::Scenario;
@@ -21,6 +21,8 @@ pub(crate) struct Tape {
     pub faults: Vec<String>,
     /// Steps after which the user wants to stop.
     patience: usize,
+    /// Whether it asks for steps: who does not, lets replicas sleep through runs of them.
+    wants_steps: bool,
 }
 
 /// A run that has ended.
@@ -34,8 +36,17 @@ pub(crate) fn play(scenario: &Scenario) -> Played {
     play_steps(scenario, usize::MAX)
 }
 
+/// Plays a scenario to its end without asking for its steps.
+pub(crate) fn play_without_steps(scenario: &Scenario) -> Played {
+    play_as(scenario, usize::MAX, false)
+}
+
 /// Plays a scenario until so many steps are over.
 pub(crate) fn play_steps(scenario: &Scenario, patience: usize) -> Played {
+    play_as(scenario, patience, true)
+}
+
+fn play_as(scenario: &Scenario, patience: usize, wants_steps: bool) -> Played {
     let config = &scenario.config;
     let tape = Tape {
         steps: Vec::new(),
@@ -45,6 +56,7 @@ pub(crate) fn play_steps(scenario: &Scenario, patience: usize) -> Played {
         metrics: RunMetrics::new(&config.engine, config.replicas, None),
         faults: Vec::new(),
         patience,
+        wants_steps,
     };
     let workload = Box::new(scenario.requests.clone().into_iter().map(Ok));
     let simulation =
@@ -93,7 +105,11 @@ impl Observer for Tape {
     }
 
     fn wants_steps(&self) -> bool {
-        true
+        self.wants_steps
+    }
+
+    fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
+        self.metrics.decode_run(replica, run);
     }
 
     fn wants_to_stop(&self) -> bool {

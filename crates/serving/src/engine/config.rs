@@ -75,6 +75,9 @@ pub struct EngineConfig {
     pub self_preemption: SelfPreemption,
     /// Whether blocks carry ids although prefix caching is off; needed to compare block tables.
     pub track_block_ids: bool,
+    /// Whether every request of every step is scheduled by itself, without cohorts and runs of steps: slower, with the
+    /// same results to the bit. The oracle of the tests.
+    pub one_by_one: bool,
 }
 
 impl Default for EngineConfig {
@@ -99,6 +102,7 @@ impl Default for EngineConfig {
             lifo_unhashed: true,
             self_preemption: SelfPreemption::Stop,
             track_block_ids: false,
+            one_by_one: false,
         }
     }
 }

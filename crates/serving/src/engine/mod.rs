@@ -3,10 +3,12 @@
 //! [`Engine`] holds the state and knows the rules; [`Replica`] drives it through time. Neither reads a clock: the
 //! simulation tells them what time it is.
 
+mod cohort;
 mod config;
 mod output;
 mod replica;
 mod request;
+mod runs;
 mod scheduler;
 mod version;
 mod waiting;
@@ -22,6 +24,7 @@ use crate::record::{RequestRecord, RequestStatus, TtftParts};
 use crate::request::RequestSpec;
 use crate::step_time::LinearCoefficients;
 
+use cohort::Cohort;
 use request::{EngineRequest, Life, Status};
 use waiting::WaitingQueue;
 
@@ -97,8 +100,18 @@ pub struct Engine {
     /// Sum over requests that hold blocks of the tokens in them.
     held_tokens: u64,
     totals: EngineTotals,
+    cohort: Cohort,
+    /// Number of the next batch to be scheduled.
+    next_batch: u64,
+    /// Number of the batch whose result comes next.
+    next_result: u64,
+    /// When the last result was processed.
+    last_completion: SimTime,
+    next_admission: u64,
     /// A used vector of rows, kept so that the next step need not allocate one.
     spare_rows: Vec<scheduler::Row>,
+    /// Likewise a vector of slots.
+    spare_slots: Vec<Slot>,
 }
 
 /// What an engine looks like between two steps.
@@ -126,6 +139,11 @@ impl Engine {
         Ok(Self {
             kv: KvCacheManager::new(&config),
             waiting: WaitingQueue::new(config.scheduling_policy),
+            cohort: Cohort::new(config.block_size),
+            next_batch: 0,
+            next_result: 0,
+            last_completion: SimTime::ZERO,
+            next_admission: 0,
             config,
             step_time,
             requests: Vec::new(),
@@ -134,6 +152,7 @@ impl Engine {
             held_tokens: 0,
             totals: EngineTotals::default(),
             spare_rows: Vec::new(),
+            spare_slots: Vec::new(),
         })
     }
 
@@ -185,6 +204,8 @@ impl Engine {
             num_output_placeholders: 0,
             in_flight_tokens: 0,
             stale_tokens: 0,
+            admission: 0,
+            membership: None,
             blocks: RequestBlocks::default(),
             keys: TokenKeys::new(arrival.index, spec.num_prompt_tokens, &spec.prompt),
             life: Life {
@@ -231,6 +252,11 @@ impl Engine {
     /// # Errors
     /// Says which is broken. Costs O(blocks): for tests.
     pub fn check(&self) -> Result<(), String> {
+        if self.cohort.formed {
+            let mut written_down = self.clone();
+            written_down.dissolve_cohort(std::iter::empty());
+            return written_down.check();
+        }
         if self.running.len() > self.config.max_num_seqs as usize {
             return Err(format!(
                 "{} requests run, `max_num_seqs` is {}",

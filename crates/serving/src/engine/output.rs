@@ -29,9 +29,18 @@ impl Engine {
         observer: &mut impl Observer,
     ) -> Departures {
         let mut departures = Departures::default();
+        self.next_result += 1;
+        let mut someone_ran_out = !batch.cohort.ending.is_empty();
+        if batch.cohort.count > 0 {
+            observer.token_gaps(now - self.last_completion, batch.cohort.count);
+        }
+        for &slot in &batch.cohort.ending {
+            self.end_membership(slot, now);
+            departures.finished.push(self.requests[slot as usize].index);
+            self.leave(slot, RequestStatus::Finished, replica, now, observer);
+        }
         // Most rows of a step share one gap between tokens: they are reported together.
         let (mut gap, mut gap_count) = (SimDuration::ZERO, 0);
-        let mut someone_ran_out = false;
         for row in &batch.rows {
             let stale = self.settle(*row);
             let request = &mut self.requests[row.slot as usize];
@@ -64,7 +73,9 @@ impl Engine {
         observer.token_gaps(gap, gap_count);
         if someone_ran_out {
             self.running.retain(|&slot| self.requests[slot as usize].status == Status::Running);
+            self.cohort.others.retain(|&slot| self.requests[slot as usize].status == Status::Running);
         }
+        self.last_completion = now;
         departures
     }
 
@@ -186,7 +197,8 @@ impl Engine {
     }
 
     /// Reports all requests still in the system as unfinished, in order of their number.
-    pub(super) fn report_unfinished(&self, replica: u32, now: SimTime, observer: &mut impl Observer) {
+    pub(super) fn report_unfinished(&mut self, replica: u32, now: SimTime, observer: &mut impl Observer) {
+        self.dissolve_cohort(std::iter::empty());
         let mut slots: Vec<_> = self.slots_in_system().collect();
         slots.sort_unstable_by_key(|&slot| self.requests[slot as usize].index);
         for slot in slots {

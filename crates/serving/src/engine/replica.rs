@@ -33,31 +33,37 @@ pub enum Wake {
 /// One engine, its input queue and its batches in flight.
 #[derive(Debug, Clone)]
 pub struct Replica {
-    id: u32,
-    engine: Engine,
-    inbox: VecDeque<Input>,
-    in_flight: VecDeque<Flight>,
+    pub(super) id: u32,
+    pub(super) engine: Engine,
+    pub(super) inbox: VecDeque<Input>,
+    pub(super) in_flight: VecDeque<Flight>,
     /// Where the requests are that a client may still abort.
     abortable: FxHashMap<u64, Slot>,
     /// Number of recorded steps.
     num_recorded: u64,
     /// Steps since a token was delivered.
-    fruitless_steps: u64,
+    pub(super) fruitless_steps: u64,
+    /// Whether it sleeps through several ends of batches.
+    pub(super) in_run: bool,
+    /// Whether a batch in a run would have ended beyond the horizon.
+    pub(super) beyond_horizon: bool,
+    /// A used vector of new blocks in a run.
+    pub(super) spare_blocks: Vec<(u64, u32)>,
 }
 
 #[derive(Debug, Clone)]
-enum Input {
+pub(super) enum Input {
     Add(Arrival),
     Abort(u64),
 }
 
 /// A scheduled batch whose result has not been processed.
 #[derive(Debug, Clone)]
-struct Flight {
-    batch: SchedulerOutput,
-    end: SimTime,
+pub(super) struct Flight {
+    pub batch: SchedulerOutput,
+    pub end: SimTime,
     /// The step's record so far, where steps are recorded.
-    record: Option<Box<StepRecord>>,
+    pub record: Option<Box<StepRecord>>,
 }
 
 impl Replica {
@@ -71,6 +77,9 @@ impl Replica {
             abortable: FxHashMap::default(),
             num_recorded: 0,
             fruitless_steps: 0,
+            in_run: false,
+            beyond_horizon: false,
+            spare_blocks: Vec::new(),
         }
     }
 
@@ -105,9 +114,9 @@ impl Replica {
     /// If nothing was in flight.
     pub fn complete(&mut self, now: SimTime, observer: &mut impl Observer) {
         let mut flight = self.in_flight.pop_front().expect("a batch was in flight");
-        let aborted = self.abort_known(now, observer);
+        let aborted = self.abort_known(now, &mut flight.batch, observer);
         let Departures { finished } = self.engine.update_from_output(&flight.batch, self.id, now, observer);
-        if flight.batch.rows.iter().any(|row| row.delivers) || !aborted.is_empty() {
+        if flight.batch.cohort.count > 0 || flight.batch.rows.iter().any(|row| row.delivers) || !aborted.is_empty() {
             self.fruitless_steps = 0;
         }
         if !self.abortable.is_empty() {
@@ -123,36 +132,53 @@ impl Replica {
             observer.step(*record);
         }
         self.engine.spare_rows = flight.batch.rows;
+        self.engine.spare_slots = flight.batch.cohort.ending;
         observer.gauges(self.id, now, self.engine.gauges());
         observer.inspect(self.id, &self.engine);
     }
 
     /// The engine is awake at `now`: it takes in what has arrived and schedules as far as it can.
     pub fn advance(&mut self, now: SimTime, observer: &mut impl Observer) -> Wake {
-        let depth = if self.engine.config.async_scheduling { 2 } else { 1 };
         self.drain(now, observer);
+        if self.beyond_horizon || !self.launch_all(now, observer) {
+            return Wake::BeyondHorizon;
+        }
+        if self.fruitless_steps > 10_000 + 4 * u64::from(self.engine.config.max_model_len) {
+            return Wake::Stalled;
+        }
+        self.in_run = false;
+        let Some(oldest) = self.in_flight.front() else { return Wake::OnArrival };
+        match self.end_of_run(observer.wants_steps()) {
+            Some(end) => {
+                self.in_run = true;
+                Wake::At(end)
+            }
+            None => Wake::At(oldest.end),
+        }
+    }
+
+    /// Schedules as far as the engine can; `false` beyond the horizon.
+    pub(super) fn launch_all(&mut self, now: SimTime, observer: &mut impl Observer) -> bool {
+        let depth = if self.engine.config.async_scheduling { 2 } else { 1 };
         while self.in_flight.len() < depth && self.engine.has_unfinished() {
-            let Some(flight) = self.launch(now, observer) else { return Wake::BeyondHorizon };
+            let Some(flight) = self.launch(now, observer) else { return false };
             self.in_flight.push_back(flight);
             self.fruitless_steps += 1;
         }
         observer.gauges(self.id, now, self.engine.gauges());
         observer.inspect(self.id, &self.engine);
-        if self.fruitless_steps > 10_000 + 4 * u64::from(self.engine.config.max_model_len) {
-            return Wake::Stalled;
-        }
-        self.in_flight.front().map_or(Wake::OnArrival, |oldest| Wake::At(oldest.end))
+        true
     }
 
     /// Schedules one batch and hands it to the device, which runs batches one after another.
     fn launch(&mut self, now: SimTime, observer: &impl Observer) -> Option<Flight> {
-        let batch = self.engine.schedule(now);
+        let batch = self.engine.schedule(now, self.in_flight.iter_mut().map(|flight| &mut flight.batch));
         let start = self.in_flight.back().map_or(now, |newest| newest.end.max(now));
         let end = start.checked_add(self.engine.step_time.step_time(&batch.shape))?;
-        self.engine.totals.num_steps += u64::from(!batch.rows.is_empty());
+        self.engine.totals.num_steps += u64::from(batch.has_rows());
         self.engine.totals.num_prefill_tokens += batch.shape.prefill_tokens;
         self.engine.totals.num_decode_tokens += batch.shape.decode_seqs;
-        let worth_recording = !batch.rows.is_empty() || !batch.preempted.is_empty();
+        let worth_recording = batch.has_rows() || !batch.preempted.is_empty();
         let record = (observer.wants_steps() && worth_recording)
             .then(|| Box::new(self.record(&batch, now, start, end)));
         Some(Flight { batch, end, record })
@@ -161,7 +187,9 @@ impl Replica {
     fn record(&mut self, batch: &SchedulerOutput, now: SimTime, start: SimTime, end: SimTime) -> StepRecord {
         let engine = &self.engine;
         let number = |&slot: &Slot| engine.requests[slot as usize].index;
-        let rows = batch.rows.iter().map(|row| {
+        // The batch has just been scheduled: it is the one before the next.
+        let of_members = engine.running.iter().filter_map(|&slot| engine.member_row(slot, engine.next_batch - 1));
+        let rows = of_members.chain(batch.rows.iter().copied()).map(|row| {
             let table = &engine.requests[row.slot as usize].blocks.table;
             let already = if row.kind == RowKind::Running { row.blocks_before as usize } else { 0 };
             StepRow {
@@ -205,13 +233,22 @@ impl Replica {
                         self.abortable.insert(arrival.index, slot);
                     }
                 }
-                Input::Abort(index) => self.abort_now(index, now, observer),
+                Input::Abort(index) => {
+                    let in_flight = self.in_flight.iter_mut().map(|flight| &mut flight.batch);
+                    self.engine.dissolve_cohort(in_flight);
+                    self.abort_now(index, now, observer);
+                }
             }
         }
     }
 
     /// Carries out the aborts that arrived during a step, of requests that the engine has taken in.
-    fn abort_known(&mut self, now: SimTime, observer: &mut impl Observer) -> Vec<u64> {
+    fn abort_known(
+        &mut self,
+        now: SimTime,
+        ended: &mut SchedulerOutput,
+        observer: &mut impl Observer,
+    ) -> Vec<u64> {
         let mut aborted = Vec::new();
         if self.abortable.is_empty() {
             return aborted;
@@ -219,6 +256,8 @@ impl Replica {
         for _ in 0..self.inbox.len() {
             match self.inbox.pop_front() {
                 Some(Input::Abort(index)) if self.abortable.contains_key(&index) => {
+                    let later = self.in_flight.iter_mut().map(|flight| &mut flight.batch);
+                    self.engine.dissolve_cohort(std::iter::once(&mut *ended).chain(later));
                     self.abort_now(index, now, observer);
                     aborted.push(index);
                 }
@@ -238,7 +277,7 @@ impl Replica {
 
     /// Reports the requests that have not left, in order of their number: first those in the engine, then those in its
     /// input queue.
-    pub fn report_unfinished(&self, now: SimTime, observer: &mut impl Observer) {
+    pub fn report_unfinished(&mut self, now: SimTime, observer: &mut impl Observer) {
         self.engine.report_unfinished(self.id, now, observer);
         for input in &self.inbox {
             if let Input::Add(arrival) = input {

@@ -6,6 +6,8 @@ use crate::kv::{RequestBlocks, TokenKeys};
 use crate::record::TtftParts;
 use crate::request::SessionTurn;
 
+use super::cohort::Membership;
+
 /// Where a request is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
@@ -43,6 +45,10 @@ pub(crate) struct EngineRequest {
     pub in_flight_tokens: u32,
     /// The share of them that was scheduled before a preemption.
     pub stale_tokens: u32,
+    /// Number of its latest admission: the order of the running list.
+    pub admission: u64,
+    /// Its place in the cohort. A member's counts here are those at joining.
+    pub membership: Option<Membership>,
     pub blocks: RequestBlocks,
     pub keys: TokenKeys,
     pub life: Life,

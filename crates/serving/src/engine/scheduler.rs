@@ -9,15 +9,25 @@ use crate::kv::{Allocation, PrefixHit};
 use crate::record::RowKind;
 use crate::step_time::BatchShape;
 
-use super::request::Status;
+use super::cohort::CohortRows;
+use super::request::{EngineRequest, Status};
 use super::{Engine, SchedulingPolicy, SelfPreemption, Slot};
 
 /// What `schedule()` decided.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SchedulerOutput {
+    /// The members' share; their rows come before the others.
+    pub cohort: CohortRows,
     pub rows: Vec<Row>,
     pub preempted: Vec<Slot>,
     pub shape: BatchShape,
+}
+
+impl SchedulerOutput {
+    /// Whether somebody is given a token to compute.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.cohort.count > 0 || !self.rows.is_empty()
+    }
 }
 
 /// One request's share of a step.
@@ -43,20 +53,91 @@ struct Draft {
 }
 
 impl Engine {
-    /// Decides the next step at `now`.
-    pub(crate) fn schedule(&mut self, now: SimTime) -> SchedulerOutput {
-        let mut draft = Draft {
-            rows: std::mem::take(&mut self.spare_rows),
-            preempted: Vec::new(),
-            budget: self.config.max_num_batched_tokens,
-            threshold: self.chunk_threshold(),
-        };
-        draft.rows.clear();
-        self.schedule_running(now, &mut draft);
-        if draft.preempted.is_empty() {
-            self.schedule_waiting(now, &mut draft);
+    /// Decides the next step at `now`. `in_flight` are the batches whose results are to come, oldest first.
+    pub(crate) fn schedule<'b>(
+        &mut self,
+        now: SimTime,
+        in_flight: impl Iterator<Item = &'b mut SchedulerOutput>,
+    ) -> SchedulerOutput {
+        if !self.cohort.formed {
+            self.form_cohort();
         }
-        self.advance_scheduled(draft)
+        let output = match self.schedule_with_cohort(now) {
+            Some(output) => output,
+            None => {
+                self.dissolve_cohort(in_flight);
+                let mut draft = self.draft();
+                draft.threshold = self.chunk_threshold();
+                self.schedule_running(now, &mut draft);
+                if draft.preempted.is_empty() {
+                    self.schedule_waiting(now, &mut draft);
+                }
+                self.advance_scheduled(draft)
+            }
+        };
+        self.next_batch += 1;
+        output
+    }
+
+    fn draft(&mut self) -> Draft {
+        let mut rows = std::mem::take(&mut self.spare_rows);
+        rows.clear();
+        Draft { rows, preempted: Vec::new(), budget: self.config.max_num_batched_tokens, threshold: 0 }
+    }
+
+    /// Decides the next step with the members as one; `None`, with nothing changed, if that takes a preemption.
+    fn schedule_with_cohort(&mut self, now: SimTime) -> Option<SchedulerOutput> {
+        if !self.cohort.formed {
+            return None;
+        }
+        self.let_others_join();
+        let mut budget = self.config.max_num_batched_tokens - self.cohort.num_rows as u32;
+        let mut needed = self.blocks_for_members();
+        for &slot in &self.cohort.others {
+            let request = &self.requests[slot as usize];
+            let num_tokens = self.tokens_to_compute(request, 0, budget);
+            let slots = request.num_computed_tokens + num_tokens;
+            needed += slots.div_ceil(self.config.block_size).saturating_sub(request.blocks.num_blocks);
+            budget -= num_tokens;
+        }
+        if needed > self.kv.num_free() {
+            return None;
+        }
+        let context = self.cohort.context;
+        let spare = std::mem::take(&mut self.spare_slots);
+        let members = self.schedule_members(spare);
+        let mut draft = self.draft();
+        draft.budget -= members.count as u32;
+        for i in 0..self.cohort.others.len() {
+            let slot = self.cohort.others[i];
+            let request = &self.requests[slot as usize];
+            let num_tokens = self.tokens_to_compute(request, 0, draft.budget);
+            if num_tokens > 0 {
+                let row = Row::running(slot, request, num_tokens);
+                let taken = self.allocate_running(slot, num_tokens);
+                assert!(taken, "the blocks of the others were counted before");
+                draft.give(row);
+            }
+        }
+        let num_running = self.running.len();
+        self.schedule_waiting(now, &mut draft);
+        self.cohort.others.extend_from_slice(&self.running[num_running..]);
+        let mut output = self.advance_scheduled(draft);
+        output.shape.decode_seqs += members.count;
+        output.shape.decode_context_tokens += context;
+        output.cohort = members;
+        Some(output)
+    }
+
+    /// Tokens that a running request is given from what is left of the budget.
+    fn tokens_to_compute(&self, request: &EngineRequest, threshold: u32, budget: u32) -> u32 {
+        if request.last_token_in_flight() {
+            return 0;
+        }
+        let computed = request.num_computed_tokens;
+        let num_tokens = request.num_known_tokens + request.num_output_placeholders - computed;
+        let num_tokens = if threshold > 0 { num_tokens.min(threshold) } else { num_tokens };
+        num_tokens.min(budget).min((self.config.max_model_len - 1).saturating_sub(computed))
     }
 
     fn chunk_threshold(&self) -> u32 {
@@ -77,22 +158,12 @@ impl Engine {
         while i < self.running.len() && draft.budget > 0 {
             let slot = self.running[i];
             let request = &self.requests[slot as usize];
-            if request.last_token_in_flight() {
-                i += 1;
-                continue;
-            }
-            let computed = request.num_computed_tokens;
-            let mut num_tokens = request.num_known_tokens + request.num_output_placeholders - computed;
-            if draft.threshold > 0 {
-                num_tokens = num_tokens.min(draft.threshold);
-            }
-            num_tokens =
-                num_tokens.min(draft.budget).min((self.config.max_model_len - 1).saturating_sub(computed));
+            let num_tokens = self.tokens_to_compute(request, draft.threshold, draft.budget);
             if num_tokens == 0 {
                 i += 1;
                 continue;
             }
-            let blocks_before = request.blocks.num_blocks;
+            let row = Row::running(slot, request, num_tokens);
             let mut preempted_itself = false;
             while !preempted_itself && !self.allocate_running(slot, num_tokens) {
                 let victim = self.take_victim(&mut i, draft);
@@ -106,14 +177,7 @@ impl Engine {
                     SelfPreemption::Continue => continue,
                 }
             }
-            draft.give(Row {
-                slot,
-                num_tokens,
-                num_computed_tokens: computed,
-                kind: RowKind::Running,
-                blocks_before,
-                delivers: false,
-            });
+            draft.give(row);
             i += 1;
         }
     }
@@ -228,6 +292,8 @@ impl Engine {
         self.held_tokens += u64::from(hit_tokens);
         let kind = if request.status == Status::Preempted { RowKind::Resumed } else { RowKind::Admitted };
         request.status = Status::Running;
+        request.admission = self.next_admission;
+        self.next_admission += 1;
         let life = &mut request.life;
         if kind == RowKind::Admitted {
             life.first_scheduled = Some(now);
@@ -277,7 +343,20 @@ impl Engine {
                 request.num_output_placeholders += 1;
             }
         }
-        SchedulerOutput { rows, preempted, shape }
+        SchedulerOutput { cohort: CohortRows::default(), rows, preempted, shape }
+    }
+}
+
+impl Row {
+    fn running(slot: Slot, request: &EngineRequest, num_tokens: u32) -> Self {
+        Self {
+            slot,
+            num_tokens,
+            num_computed_tokens: request.num_computed_tokens,
+            kind: RowKind::Running,
+            blocks_before: request.blocks.num_blocks,
+            delivers: false,
+        }
     }
 }
 

@@ -103,6 +103,21 @@ impl KvCacheManager {
         self.held_blocks
     }
 
+    /// Whether only the number of blocks is kept, not which they are.
+    pub(crate) fn counts_only(&self) -> bool {
+        matches!(self.pool, Pool::Counted { .. })
+    }
+
+    /// Takes blocks for several requests at once, where only their number is kept.
+    ///
+    /// # Panics
+    /// If so many are not free, or blocks are kept one by one.
+    pub(crate) fn take_counted(&mut self, num_blocks: u32) {
+        let Pool::Counted { num_free } = &mut self.pool else { panic!("blocks are kept one by one") };
+        *num_free = num_free.checked_sub(num_blocks).expect("the blocks were counted before");
+        self.held_blocks += u64::from(num_blocks);
+    }
+
     /// The longest run of cached blocks from the start of a request whose first `known` tokens have `keys`. The last
     /// known token is always left to compute.
     pub(crate) fn prefix_hit(&self, keys: &TokenKeys, known: u32) -> PrefixHit {

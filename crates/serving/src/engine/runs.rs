@@ -1,0 +1,196 @@
+//! Runs of steps: while the same sequences only decode, a replica sleeps through the ends of its batches and advances
+//! over them at once when something happens.
+//!
+//! Step `j` of a run lasts `A + D (context + n j)`, and sums of integers have a closed form. A run lasts until a member
+//! ends or blocks may become scarce, and is cut short by whatever reaches the replica.
+//!
+//! Architecture invariant: a run leaves the same state and the same figures as its steps one by one (invariant 10).
+
+use kendall_des::{Progression, SimDuration, SimTime};
+
+use crate::observe::{DecodeRun, Observer};
+use crate::step_time::BatchShape;
+
+use super::{Engine, Replica};
+
+/// Most steps of one run: keeps every sum below far from its limits.
+const LONGEST_RUN: u64 = 1 << 20;
+
+impl Engine {
+    /// Batches that can be scheduled before one in which a member ends, or that might lack blocks.
+    fn quiet_batches(&self) -> u64 {
+        let Some(next_end) = self.cohort.next_end() else { return 0 };
+        let until_end = next_end.saturating_sub(self.next_batch).min(LONGEST_RUN);
+        // In so many batches each member needs at most one block for each `block_size` of them, and one more.
+        let rounds = u64::from(self.kv.num_free()) / self.cohort.num_rows.max(1);
+        until_end.min(rounds.saturating_sub(1) * u64::from(self.config.block_size))
+    }
+
+    /// Whether nothing but decoding can happen until a member ends.
+    fn only_decodes(&self) -> bool {
+        let limit = self.config.max_num_active_seqs.unwrap_or(self.config.max_num_seqs) as usize;
+        let nobody_can_enter =
+            self.waiting.is_empty() || self.running.len() >= limit || !self.config.enable_prefix_caching;
+        self.cohort.formed && self.cohort.others.is_empty() && nobody_can_enter
+    }
+
+    /// Time of a step that decodes `num_rows` sequences of together `context` tokens.
+    fn decode_time(&self, num_rows: u64, context: u64) -> SimDuration {
+        let shape =
+            BatchShape { decode_seqs: num_rows, decode_context_tokens: context, ..BatchShape::default() };
+        self.step_time.step_time(&shape)
+    }
+
+    /// Durations of the next `count` batches, as long as no member ends.
+    fn decode_times(&self, count: u64) -> Progression {
+        let num_rows = self.cohort.num_rows;
+        Progression {
+            first: self.decode_time(num_rows, self.cohort.context),
+            growth: SimDuration::from_ps(self.step_time.per_decode_context_token_ps * num_rows),
+            count,
+        }
+    }
+}
+
+impl Replica {
+    /// When the run ends that begins now; `None` if there is none, or each step is wanted.
+    pub(super) fn end_of_run(&self, wants_steps: bool) -> Option<SimTime> {
+        let engine = &self.engine;
+        if wants_steps || !self.inbox.is_empty() || !engine.only_decodes() {
+            return None;
+        }
+        // What is in flight must be rows of the members alone, of whom none ends before the last batch in flight.
+        let mut in_flight = self.in_flight.iter();
+        let newest = in_flight.next_back()?;
+        let plain = |rows: &super::scheduler::SchedulerOutput| rows.rows.is_empty() && rows.cohort.count > 0;
+        if !plain(&newest.batch) || in_flight.any(|flight| !plain(&flight.batch) || !flight.batch.cohort.ending.is_empty()) {
+            return None;
+        }
+        if !newest.batch.cohort.ending.is_empty() {
+            return Some(newest.end).filter(|_| self.in_flight.len() > 1);
+        }
+        let quiet = engine.quiet_batches();
+        if quiet == 0 {
+            return None;
+        }
+        // The run ends with the batch after the quiet ones: its result needs a look.
+        let ps = engine.decode_times(quiet).sum_of_first(quiet);
+        let last = newest.end.checked_add(SimDuration::from_ps(u64::try_from(ps).ok()?))?;
+        let depth = self.in_flight.len() as u64;
+        (quiet + depth > 1).then_some(last)
+    }
+
+    /// Something has reached the replica: it wakes at the end of its oldest batch. Returns when that is, if it would have
+    /// slept through it.
+    pub fn interrupt(&mut self) -> Option<SimTime> {
+        let in_run = std::mem::replace(&mut self.in_run, false);
+        self.in_flight.front().filter(|_| in_run).map(|oldest| oldest.end)
+    }
+
+    /// Advances a sleeping replica over all batches that ended before `now`.
+    pub fn catch_up(&mut self, now: SimTime, observer: &mut impl Observer) {
+        if !self.in_run {
+            return;
+        }
+        self.leap(now, observer);
+        while self.in_flight.front().is_some_and(|oldest| oldest.end < now) {
+            let Some(end) = self.in_flight.front().map(|oldest| oldest.end) else { return };
+            self.complete(end, observer);
+            if !self.launch_all(end, observer) {
+                self.beyond_horizon = true;
+                return;
+            }
+        }
+    }
+
+    /// Advances over as many batches as can be summed up, where blocks are only counted.
+    fn leap(&mut self, now: SimTime, observer: &mut impl Observer) {
+        let engine = &self.engine;
+        let num_rows = engine.cohort.num_rows;
+        let alike = self.in_flight.iter().all(|flight| {
+            flight.batch.cohort.count == num_rows && flight.batch.cohort.ending.is_empty() && flight.batch.rows.is_empty()
+        });
+        let Some(oldest) = self.in_flight.front() else { return };
+        if !alike || !engine.kv.counts_only() {
+            return;
+        }
+        // From the last result to the next one and on: the batch in flight longest has the smallest context.
+        let depth = self.in_flight.len() as u64;
+        let gaps = Progression {
+            first: engine.decode_time(num_rows, engine.cohort.context - num_rows * depth),
+            growth: SimDuration::from_ps(engine.step_time.per_decode_context_token_ps * num_rows),
+            count: 0,
+        };
+        let start = engine.last_completion;
+        if start.checked_add(gaps.first) != Some(oldest.end) {
+            return;
+        }
+        let available = u128::from((now - start).as_ps());
+        let (mut count, mut too_many) = (0, engine.quiet_batches() + 1);
+        while too_many - count > 1 {
+            let middle = count + (too_many - count) / 2;
+            if gaps.sum_of_first(middle) < available {
+                count = middle;
+            } else {
+                too_many = middle;
+            }
+        }
+        if count < 2 {
+            return;
+        }
+        let gaps = Progression { count, ..gaps };
+        let before = engine.gauges();
+        let mut new_blocks = std::mem::take(&mut self.spare_blocks);
+        self.engine.blocks_for_run(count, &mut new_blocks);
+        observer.decode_run(self.id, &DecodeRun { start, gaps, num_rows, before, new_blocks: &new_blocks });
+        let end = start + SimDuration::from_ps(gaps.sum_of_first(count) as u64);
+        let later = self.engine.decode_times(count);
+        self.engine.skip_batches(count, new_blocks.iter().map(|&(_, blocks)| blocks).sum(), end);
+        self.spare_blocks = new_blocks;
+        // The batches in flight are now those that stand `count` later.
+        let mut newest = self.in_flight.back().map_or(end, |flight| flight.end);
+        newest = newest + SimDuration::from_ps(later.sum_of_first(count) as u64);
+        let mut context = self.engine.cohort.context;
+        for flight in self.in_flight.iter_mut().rev() {
+            context -= num_rows;
+            flight.end = newest;
+            flight.batch.shape.decode_context_tokens = context;
+            newest = SimTime::from_ps(newest.as_ps() - self.engine.decode_time(num_rows, context).as_ps());
+        }
+        self.fruitless_steps = 0;
+    }
+}
+
+impl Engine {
+    /// Blocks that members need at each of the next `count` batches that needs some, in order.
+    fn blocks_for_run(&self, count: u64, new_blocks: &mut Vec<(u64, u32)>) {
+        new_blocks.clear();
+        let block_size = u64::from(self.config.block_size);
+        let first_round = (0..block_size.min(count)).filter_map(|batch| {
+            let blocks = self.cohort.needs_at(self.next_batch + batch);
+            (blocks > 0).then_some((batch, blocks))
+        });
+        new_blocks.extend(first_round);
+        let a_round = new_blocks.len();
+        for i in a_round.. {
+            let Some(&(batch, blocks)) = i.checked_sub(a_round).and_then(|before| new_blocks.get(before)) else { break };
+            if batch + block_size >= count {
+                break;
+            }
+            new_blocks.push((batch + block_size, blocks));
+        }
+    }
+
+    /// So many batches of the members were scheduled and as many results processed, the last one at `end`.
+    fn skip_batches(&mut self, count: u64, new_blocks: u32, end: SimTime) {
+        let num_rows = self.cohort.num_rows;
+        self.kv.take_counted(new_blocks);
+        self.held_tokens += num_rows * count;
+        self.cohort.context += num_rows * count;
+        self.next_batch += count;
+        self.next_result += count;
+        self.last_completion = end;
+        self.totals.num_steps += count;
+        self.totals.num_decode_tokens += num_rows * count;
+    }
+}
