@@ -3,6 +3,7 @@
 //! The measured files carry no licence and are not in this project; without them the test says so and passes. The same
 //! 300 prompts were replayed at each rate, so a row is simulated twice: on a cold server, and with the prompts cached.
 //! Its own measured p99 tells which it was (analysis/profiles/README.md).
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

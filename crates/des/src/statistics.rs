@@ -26,7 +26,7 @@ impl WideSum {
     }
 
     fn as_f64(self) -> f64 {
-        self.high as f64 * 3.402_823_669_209_384_6e38 + self.low as f64
+        self.high as f64 * 2.0 * (1_u128 << 127) as f64 + self.low as f64
     }
 }
 
@@ -179,7 +179,8 @@ impl TimeWeighted {
         let (value, growth) = (u128::from(self.value), u128::from(growth));
         let (first, step) = (u128::from(gaps.first.as_ps()), u128::from(gaps.growth.as_ps()));
         let (indices, squares) = (k * (k - 1) / 2, k * (k - 1) * (2 * k - 1) / 6);
-        self.integral += value * first * k + (value * step + growth * first) * indices + growth * step * squares;
+        self.integral +=
+            value * first * k + (value * step + growth * first) * indices + growth * step * squares;
         self.last_change = now + SimDuration::from_ps(gaps.sum_of_first(gaps.count) as u64);
         self.value += growth as u64 * gaps.count;
         self.max = self.max.max(self.value);

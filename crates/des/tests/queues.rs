@@ -3,6 +3,7 @@
 //!
 //! Exact values: M/M/1 `rho/(mu - lambda)`; M/D/1 by Pollaczek-Khinchine; M/M/c by Erlang C. Gross & Harris,
 //! *Fundamentals of Queueing Theory*, sections 2.2, 2.3 and 5.1.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::VecDeque;
 

@@ -31,9 +31,9 @@ const fn schedule(replica: u32) -> Phase {
 /// Longest step that a configuration may lead to: a coefficient in the wrong unit shows here.
 const LONGEST_STEP: SimDuration = SimDuration::from_secs(3_600);
 
-/// Most requests in the system at once, about a gigabyte of memory: a server so far behind is overloaded, and how far it
+/// Most requests in the system at once, less than a gigabyte of memory: a server so far behind is overloaded, and how far it
 /// can fall is not worth waiting for.
-const MAX_IN_SYSTEM: u64 = 2_000_000;
+const MAX_IN_SYSTEM: u64 = 1_000_000;
 
 /// Most replicas of one run; each has a KV cache of its own.
 const MAX_REPLICAS: u32 = 100_000;
@@ -180,13 +180,14 @@ impl<'a, O: Observer> Simulation<'a, O> {
         observer: O,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
-        let engine = Engine::new(config.engine.clone(), config.step_time)?;
+        let engine = |id| Ok(Replica::new(id, Engine::new(config.engine.clone(), config.step_time)?));
+        let replicas = (0..config.replicas).map(engine).collect::<Result<Vec<_>, ConfigError>>()?;
         Ok(Self {
             config,
             workload,
             observer,
             events: EventQueue::new(),
-            replicas: (0..config.replicas).map(|id| Replica::new(id, engine.clone())).collect(),
+            replicas,
             schedule_pending: vec![false; config.replicas as usize],
             wakes: vec![0; config.replicas as usize],
             next: None,

@@ -2,7 +2,8 @@
 
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::{
-    DecodeRun, Engine, EngineGauges, Observer, RequestRecord, RequestStatus, RunEnd, RunMetrics, Simulation, StepRecord,
+    DecodeRun, Engine, EngineGauges, Observer, RequestRecord, RequestStatus, RunEnd, RunMetrics, Simulation,
+    StepRecord,
 };
 
 use crate::scenario::Scenario;

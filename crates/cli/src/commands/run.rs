@@ -11,7 +11,7 @@ use kendall_report::{
 };
 use kendall_serving::scenario::{Server, resolve};
 use kendall_serving::{
-    EngineGauges, Observer, RequestRecord, RunMetrics, Simulation, SimulationError, StepRecord,
+    DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation, SimulationError, StepRecord,
 };
 
 use crate::args::RunArgs;
@@ -188,6 +188,10 @@ impl Observer for Watcher {
 
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
+    }
+
+    fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
+        self.metrics.decode_run(replica, run);
     }
 
     fn wants_steps(&self) -> bool {

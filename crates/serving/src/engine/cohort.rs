@@ -103,7 +103,8 @@ impl Engine {
 
     /// Whether the request will decode one token in the next batch, right after the token that came before.
     fn is_in_lockstep(&self, request: &EngineRequest) -> bool {
-        let to_compute = request.num_known_tokens + request.num_output_placeholders - request.num_computed_tokens;
+        let to_compute =
+            request.num_known_tokens + request.num_output_placeholders - request.num_computed_tokens;
         let fresh = if self.config.async_scheduling {
             request.num_output_placeholders == 1
         } else {
@@ -140,7 +141,7 @@ impl Engine {
         }
         let in_lockstep = |&slot: &Slot| self.is_in_lockstep(&self.requests[slot as usize]);
         let count = self.running.iter().take_while(|slot| in_lockstep(slot)).count();
-        if count == 0 || self.running[count..].iter().any(|slot| in_lockstep(slot)) {
+        if count == 0 || self.running[count..].iter().any(in_lockstep) {
             return;
         }
         self.cohort.clear();

@@ -116,7 +116,10 @@ impl Replica {
         let mut flight = self.in_flight.pop_front().expect("a batch was in flight");
         let aborted = self.abort_known(now, &mut flight.batch, observer);
         let Departures { finished } = self.engine.update_from_output(&flight.batch, self.id, now, observer);
-        if flight.batch.cohort.count > 0 || flight.batch.rows.iter().any(|row| row.delivers) || !aborted.is_empty() {
+        if flight.batch.cohort.count > 0
+            || flight.batch.rows.iter().any(|row| row.delivers)
+            || !aborted.is_empty()
+        {
             self.fruitless_steps = 0;
         }
         if !self.abortable.is_empty() {
@@ -188,7 +191,8 @@ impl Replica {
         let engine = &self.engine;
         let number = |&slot: &Slot| engine.requests[slot as usize].index;
         // The batch has just been scheduled: it is the one before the next.
-        let of_members = engine.running.iter().filter_map(|&slot| engine.member_row(slot, engine.next_batch - 1));
+        let of_members =
+            engine.running.iter().filter_map(|&slot| engine.member_row(slot, engine.next_batch - 1));
         let rows = of_members.chain(batch.rows.iter().copied()).map(|row| {
             let table = &engine.requests[row.slot as usize].blocks.table;
             let already = if row.kind == RowKind::Running { row.blocks_before as usize } else { 0 };

@@ -63,7 +63,9 @@ impl Replica {
         let mut in_flight = self.in_flight.iter();
         let newest = in_flight.next_back()?;
         let plain = |rows: &super::scheduler::SchedulerOutput| rows.rows.is_empty() && rows.cohort.count > 0;
-        if !plain(&newest.batch) || in_flight.any(|flight| !plain(&flight.batch) || !flight.batch.cohort.ending.is_empty()) {
+        if !plain(&newest.batch)
+            || in_flight.any(|flight| !plain(&flight.batch) || !flight.batch.cohort.ending.is_empty())
+        {
             return None;
         }
         if !newest.batch.cohort.ending.is_empty() {
@@ -108,7 +110,9 @@ impl Replica {
         let engine = &self.engine;
         let num_rows = engine.cohort.num_rows;
         let alike = self.in_flight.iter().all(|flight| {
-            flight.batch.cohort.count == num_rows && flight.batch.cohort.ending.is_empty() && flight.batch.rows.is_empty()
+            flight.batch.cohort.count == num_rows
+                && flight.batch.cohort.ending.is_empty()
+                && flight.batch.rows.is_empty()
         });
         let Some(oldest) = self.in_flight.front() else { return };
         if !alike || !engine.kv.counts_only() {
@@ -173,7 +177,10 @@ impl Engine {
         new_blocks.extend(first_round);
         let a_round = new_blocks.len();
         for i in a_round.. {
-            let Some(&(batch, blocks)) = i.checked_sub(a_round).and_then(|before| new_blocks.get(before)) else { break };
+            let Some(&(batch, blocks)) = i.checked_sub(a_round).and_then(|before| new_blocks.get(before))
+            else {
+                break;
+            };
             if batch + block_size >= count {
                 break;
             }

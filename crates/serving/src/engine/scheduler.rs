@@ -62,21 +62,23 @@ impl Engine {
         if !self.cohort.formed {
             self.form_cohort();
         }
-        let output = match self.schedule_with_cohort(now) {
-            Some(output) => output,
-            None => {
-                self.dissolve_cohort(in_flight);
-                let mut draft = self.draft();
-                draft.threshold = self.chunk_threshold();
-                self.schedule_running(now, &mut draft);
-                if draft.preempted.is_empty() {
-                    self.schedule_waiting(now, &mut draft);
-                }
-                self.advance_scheduled(draft)
-            }
-        };
+        let output = self.schedule_with_cohort(now).unwrap_or_else(|| {
+            self.dissolve_cohort(in_flight);
+            self.schedule_one_by_one(now)
+        });
         self.next_batch += 1;
         output
+    }
+
+    /// Decides the next step request by request.
+    fn schedule_one_by_one(&mut self, now: SimTime) -> SchedulerOutput {
+        let mut draft = self.draft();
+        draft.threshold = self.chunk_threshold();
+        self.schedule_running(now, &mut draft);
+        if draft.preempted.is_empty() {
+            self.schedule_waiting(now, &mut draft);
+        }
+        self.advance_scheduled(draft)
     }
 
     fn draft(&mut self) -> Draft {
