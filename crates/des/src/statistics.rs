@@ -160,6 +160,9 @@ impl TimeWeighted {
     /// # Panics
     /// If `now` lies before the last change.
     pub fn set(&mut self, now: SimTime, value: u64) {
+        if value == self.value {
+            return;
+        }
         self.advance(now);
         self.value = value;
         self.max = self.max.max(value);
@@ -170,6 +173,9 @@ impl TimeWeighted {
     /// # Panics
     /// If `now` lies before the last change.
     pub fn ramp(&mut self, now: SimTime, gaps: &Progression, growth: u64) {
+        if growth == 0 {
+            return;
+        }
         self.set(now, self.value + growth);
         let k = u128::from(gaps.count);
         if k == 0 {

@@ -66,7 +66,7 @@ fn more_requests_in_the_system_than_memory_holds_end_the_run() {
         let outcome = bench.quickstart(&[&change, "workload.requests=10000000000"]);
         outcome.fails(
             1,
-            &["overloaded at 0.01", "2000000 requests are in the system", "lower the arrival rate"],
+            &["overloaded at 0.01", "1000000 requests are in the system", "lower the arrival rate"],
         );
         assert_eq!(bench.results(), [""; 0]);
     }
@@ -136,10 +136,11 @@ fn the_largest_sizes_work() {
 #[test]
 fn kv_blocks_of_all_replicas_fit_in_memory() {
     refused(
-        &["server.num_gpu_blocks=8388609"],
+        &["server.num_gpu_blocks=8388609", "server.enable_prefix_caching=true"],
         &["`server.enable_prefix_caching`", "1 x 8388609 blocks", "set `enable_prefix_caching = false`"],
     );
-    refused(&["server.replicas=100000"], &["100000 x 38438 blocks", "lower `replicas`"]);
+    let cached = ["server.replicas=100000", "server.enable_prefix_caching=true"];
+    refused(&cached, &["100000 x 38438 blocks", "lower `replicas`"]);
     let bench = Bench::new();
     bench
         .quickstart(&["server.replicas=2000", "server.enable_prefix_caching=false", "workload.requests=100"])

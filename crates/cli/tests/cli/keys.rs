@@ -90,7 +90,7 @@ fn what_is_not_toml_gets_its_line() {
     refused_text(with("[server]", "[server"), &["mine.toml:8"]);
     refused_text(with("requests = 20_000", "requests = 99999999999999999999"), &["mine.toml:3"]);
     refused_text(format!("a = {}", "[".repeat(100_000)), &["recursion depth", "mine.toml:1:85"]);
-    refused_text(format!("{QUICKSTART}\n# \u{1F980} \u{7}"), &["mine.toml:20"]);
+    refused_text(format!("{QUICKSTART}\n# \u{1F980} \u{7}"), &["mine.toml:21"]);
 }
 
 #[test]

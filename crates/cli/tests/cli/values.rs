@@ -94,7 +94,7 @@ fn a_step_holds_a_token_of_every_sequence() {
 fn shares_are_shares() {
     for share in ["0", "-0.5", "1.01", "nan", "inf"] {
         let change = format!("server.gpu_memory_utilization={share}");
-        refused(&[&change], &["`server.gpu_memory_utilization`", "is not in (0, 1]", ":15:26"]);
+        refused(&[&change], &["`server.gpu_memory_utilization`", "is not in (0, 1]", ":16:26"]);
     }
     for share in ["1", "-0.1", "nan"] {
         let change = format!("server.watermark={share}");
@@ -110,7 +110,7 @@ fn times_are_times() {
     }
     for limit in ["0", "-5", "nan", "inf"] {
         let change = format!("slo.goodput.ttft_ms={limit}");
-        refused(&[&change], &["`slo.goodput.ttft_ms`", "a number of milliseconds above 0", ":18:"]);
+        refused(&[&change], &["`slo.goodput.ttft_ms`", "a number of milliseconds above 0", ":19:"]);
     }
     refused(&["slo.goodput={}"], &["`slo.goodput`: no limit is given"]);
 }

@@ -190,6 +190,11 @@ impl Engine {
     /// A request leaves the input queue and joins the waiting queue.
     fn add_request(&mut self, arrival: &Arrival, now: SimTime) -> Slot {
         let spec = &arrival.spec;
+        let keys = if self.config.enable_prefix_caching {
+            TokenKeys::new(arrival.index, spec.num_prompt_tokens, &spec.prompt)
+        } else {
+            TokenKeys::none()
+        };
         let request = EngineRequest {
             index: arrival.index,
             status: Status::Waiting,
@@ -207,7 +212,7 @@ impl Engine {
             admission: 0,
             membership: None,
             blocks: RequestBlocks::default(),
-            keys: TokenKeys::new(arrival.index, spec.num_prompt_tokens, &spec.prompt),
+            keys,
             life: Life {
                 arrival: spec.arrival,
                 queued: now,

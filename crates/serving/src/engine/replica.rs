@@ -108,7 +108,7 @@ impl Replica {
         is_here
     }
 
-    /// The oldest batch ended at `now`.
+    /// The oldest batch ended at `now`. The replica must be told to advance at the same instant.
     ///
     /// # Panics
     /// If nothing was in flight.
@@ -136,7 +136,6 @@ impl Replica {
         }
         self.engine.spare_rows = flight.batch.rows;
         self.engine.spare_slots = flight.batch.cohort.ending;
-        observer.gauges(self.id, now, self.engine.gauges());
         observer.inspect(self.id, &self.engine);
     }
 

@@ -22,6 +22,11 @@ pub(crate) struct TokenKeys {
 }
 
 impl TokenKeys {
+    /// No keys, where none are asked for.
+    pub fn none() -> Self {
+        Self { prompt: Box::default(), output: TokenStream::Own, keys: Vec::new(), segment: 0, offset: 0 }
+    }
+
     /// The keys of request number `index` in the workload before any token is known.
     pub(crate) fn new(index: u64, num_prompt_tokens: u32, content: &PromptContent) -> Self {
         let prompt = match content {
