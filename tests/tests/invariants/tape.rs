@@ -12,6 +12,8 @@ use crate::scenario::Scenario;
 #[derive(Debug, Clone)]
 pub(crate) struct Tape {
     pub steps: Vec<StepRecord>,
+    /// Blocks in use right after the result of each of them.
+    pub used_after: Vec<u32>,
     /// In order of departure.
     pub records: Vec<RequestRecord>,
     pub gaps: Vec<(SimDuration, u64)>,
@@ -51,6 +53,7 @@ fn play_as(scenario: &Scenario, patience: usize, wants_steps: bool) -> Played {
     let config = &scenario.config;
     let tape = Tape {
         steps: Vec::new(),
+        used_after: Vec::new(),
         records: Vec::new(),
         gaps: Vec::new(),
         gauges: Vec::new(),
@@ -100,6 +103,9 @@ impl Observer for Tape {
     }
 
     fn inspect(&mut self, _replica: u32, engine: &Engine) {
+        if self.used_after.len() < self.steps.len() {
+            self.used_after.push(engine.gauges().used_blocks);
+        }
         if let Err(fault) = engine.check() {
             self.faults.push(fault);
         }

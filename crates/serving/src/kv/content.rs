@@ -23,7 +23,7 @@ pub(crate) struct TokenKeys {
 
 impl TokenKeys {
     /// No keys, where none are asked for.
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self { prompt: Box::default(), output: TokenStream::Own, keys: Vec::new(), segment: 0, offset: 0 }
     }
 
