@@ -69,6 +69,9 @@ pub(crate) struct RunArgs {
     /// Write steps.csv too: one row for each engine step
     #[arg(long, requires = "out")]
     pub steps: bool,
+    /// Schedule every request of every step by itself: slower, with the same results to the bit
+    #[arg(long)]
+    pub one_by_one: bool,
     /// Print summary.json instead of the table
     #[arg(long)]
     pub json: bool,
@@ -89,6 +92,9 @@ Exit codes: 0 all schedules agree in every field, 1 one differs, 2 invalid input
 pub(crate) struct ConformanceArgs {
     /// Folder with *.scenario.json and *.golden.json.gz
     pub dir: PathBuf,
+    /// Schedule every request of every step by itself: slower, with the same result
+    #[arg(long)]
+    pub one_by_one: bool,
     /// Print JSON instead of lines
     #[arg(long)]
     pub json: bool,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::{
-    EngineGauges, Observer, RequestRecord, RowKind, Simulation, SimulationConfig, StepRecord,
+    EngineConfig, EngineGauges, Observer, RequestRecord, RowKind, Simulation, SimulationConfig, StepRecord,
 };
 use serde::de::DeserializeOwned;
 
@@ -16,11 +16,12 @@ use crate::compare::{Outcome, compare};
 use crate::golden::{Golden, GoldenRequest, GoldenStep};
 use crate::scenario::Scenario;
 
-/// Replays every `*.scenario.json` of a folder against every recording beside it, in order of their names.
+/// Replays every `*.scenario.json` of a folder against every recording beside it, in order of their names. With
+/// `one_by_one`, every request of every step is scheduled by itself.
 ///
 /// # Errors
 /// If a file cannot be read or is not of the format.
-pub fn replay_dir(dir: &Path) -> Result<Vec<Outcome>, ConformanceError> {
+pub fn replay_dir(dir: &Path, one_by_one: bool) -> Result<Vec<Outcome>, ConformanceError> {
     let files = files_of(dir)?;
     let scenarios: Vec<_> = files.iter().filter(|path| name_of(path).ends_with(".scenario.json")).collect();
     if scenarios.is_empty() {
@@ -38,23 +39,27 @@ pub fn replay_dir(dir: &Path) -> Result<Vec<Outcome>, ConformanceError> {
             return Err(ConformanceError::NoGolden(scenario.clone()));
         }
         for recording in recordings {
-            outcomes.push(replay(scenario, recording)?);
+            outcomes.push(replay(scenario, recording, one_by_one)?);
         }
     }
     Ok(outcomes)
 }
 
-/// Replays one scenario against one recording.
+/// Replays one scenario against one recording; `one_by_one` as for [`replay_dir`].
 ///
 /// # Errors
 /// If a file cannot be read or is not of the format.
-pub fn replay(scenario_path: &Path, golden_path: &Path) -> Result<Outcome, ConformanceError> {
+pub fn replay(
+    scenario_path: &Path,
+    golden_path: &Path,
+    one_by_one: bool,
+) -> Result<Outcome, ConformanceError> {
     let scenario: Scenario = parse(scenario_path, BufReader::new(open(scenario_path)?))?;
     let golden: Golden = parse(golden_path, MultiGzDecoder::new(BufReader::new(open(golden_path)?)))?;
     let requests = scenario.requests(scenario_path)?;
     let place: Vec<usize> = requests.iter().map(|&(place, _)| place).collect();
     let config = SimulationConfig {
-        engine: scenario.engine(&golden.vllm_version),
+        engine: EngineConfig { one_by_one, ..scenario.engine(&golden.vllm_version) },
         step_time: scenario.step_time(),
         replicas: 1,
         front_end: SimDuration::ZERO,

@@ -9,8 +9,8 @@ use crate::args::ConformanceArgs;
 use crate::exit::{Failure, print};
 
 pub(crate) fn conformance(args: &ConformanceArgs) -> Result<ExitCode, Failure> {
-    let outcomes =
-        replay_dir(&args.dir).map_err(|error: ConformanceError| Failure::Invalid(error.to_string()))?;
+    let outcomes = replay_dir(&args.dir, args.one_by_one)
+        .map_err(|error: ConformanceError| Failure::Invalid(error.to_string()))?;
     let identical = outcomes.iter().filter(|outcome| outcome.identical).count();
     let steps: u64 = outcomes.iter().map(|outcome| outcome.steps).sum();
     let steps_identical: u64 = outcomes.iter().map(|outcome| outcome.steps_identical).sum();

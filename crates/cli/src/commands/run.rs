@@ -28,6 +28,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut resolved = resolve(&file.scenario).map_err(|error| file.mistake(error))?;
+    resolved.simulation.engine.one_by_one = args.one_by_one;
     resolved.ledger.extend(ignored);
     let seed = args.seed.or(file.scenario.seed).unwrap_or(0);
     let ready = workload::open(&file, seed)?;

@@ -24,6 +24,7 @@ mod files;
 mod fuzz;
 mod huge;
 mod keys;
+mod one_by_one;
 mod program;
 mod traces;
 mod values;
