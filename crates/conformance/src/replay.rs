@@ -65,8 +65,9 @@ pub fn replay(
         front_end: SimDuration::ZERO,
     };
     let error = |reason: String| ConformanceError::Scenario { path: scenario_path.to_owned(), reason };
+    let tape = Tape { steps: Vec::new(), records: Vec::new(), max_steps: scenario.max_steps };
     let workload = Box::new(requests.into_iter().map(|(_, spec)| Ok(spec)));
-    let simulation = Simulation::new(&config, workload, Tape::default()).map_err(|e| error(e.to_string()))?;
+    let simulation = Simulation::new(&config, workload, tape).map_err(|e| error(e.to_string()))?;
     let (_, tape) = simulation.run().map_err(|e| error(e.to_string()))?;
     let steps: Vec<_> = tape.steps.iter().map(|step| GoldenStep::of(step, &place)).collect();
     let name = scenario.name.clone().unwrap_or_else(|| name_of(scenario_path).to_owned());
@@ -76,10 +77,12 @@ pub fn replay(
 }
 
 /// Keeps everything that happens.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tape {
     steps: Vec<StepRecord>,
     records: Vec<RequestRecord>,
+    /// The recorder stopped after so many steps.
+    max_steps: usize,
 }
 
 impl Observer for Tape {
@@ -93,6 +96,10 @@ impl Observer for Tape {
 
     fn wants_steps(&self) -> bool {
         true
+    }
+
+    fn wants_to_stop(&self) -> bool {
+        self.steps.len() >= self.max_steps
     }
 
     fn step(&mut self, step: StepRecord) {

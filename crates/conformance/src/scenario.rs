@@ -25,9 +25,13 @@ pub(crate) struct Scenario {
     #[serde(default)]
     cost: Cost,
     requests: Vec<Request>,
-    /// The recorder's own guard; kendall's is its stall detection.
-    #[serde(default, rename = "max_steps")]
-    _max_steps: Option<u64>,
+    /// The recorder's guard against live-locks.
+    #[serde(default = "default_max_steps")]
+    pub max_steps: usize,
+}
+
+fn default_max_steps() -> usize {
+    200_000
 }
 
 /// Engine settings under the recorder's names; missing ones take the recorder's defaults.
