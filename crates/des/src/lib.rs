@@ -22,12 +22,14 @@
 //! assert_eq!(queue.pop().map(|(_, event)| event), Some("completion"));
 //! ```
 
+mod alarms;
 mod distribution;
 mod queue;
 mod statistics;
 mod streams;
 mod time;
 
+pub use alarms::Alarms;
 pub use distribution::{Distribution, DistributionError, standard_normal_quantile};
 pub use queue::{EventQueue, Phase};
 pub use statistics::{Progression, Tally, TimeWeighted};

@@ -81,9 +81,23 @@ impl<E> EventQueue<E> {
         Some((time, event))
     }
 
-    /// When the next event is due.
-    pub fn next_time(&self) -> Option<SimTime> {
-        self.heap.peek().map(|Reverse(entry)| entry.key.0)
+    /// When the next event is due, and its phase.
+    pub fn next_key(&self) -> Option<(SimTime, Phase)> {
+        self.heap.peek().map(|Reverse(entry)| (entry.key.0, entry.key.1))
+    }
+
+    /// Something outside the queue happened: the clock stands at `time`.
+    ///
+    /// # Panics
+    /// If `time` is in the past, or an event is due before.
+    pub fn advance_to(&mut self, time: SimTime) {
+        let due = self.next_key().map(|(due, _)| due);
+        assert!(
+            time >= self.now && due.is_none_or(|due| time <= due),
+            "the clock stood at {} and was set to {time}",
+            self.now
+        );
+        self.now = time;
     }
 
     /// How many events are waiting.

@@ -6,7 +6,7 @@
 //! and simultaneous arrivals are all in the queue before the first of them is scheduled. Each engine is known to the
 //! loop by three calls only: `submit`, `complete`, `advance`.
 
-use kendall_des::{EventQueue, Phase, SimDuration, SimTime, TimeWeighted};
+use kendall_des::{Alarms, EventQueue, Phase, SimDuration, SimTime, TimeWeighted};
 use thiserror::Error;
 
 use crate::engine::{Arrival, ConfigError, Engine, EngineConfig, EngineGauges, EngineTotals, Replica, Wake};
@@ -136,11 +136,6 @@ enum Event {
         replica: u32,
         index: u64,
     },
-    /// A batch ends on a replica, unless it was told to wake at another time since.
-    StepDone {
-        replica: u32,
-        wake: u64,
-    },
     Schedule {
         replica: u32,
     },
@@ -155,8 +150,8 @@ pub struct Simulation<'a, O> {
     replicas: Vec<Replica>,
     /// Whether a replica has a `Schedule` event at this instant already.
     schedule_pending: Vec<bool>,
-    /// Number of the event that each replica waits for.
-    wakes: Vec<u64>,
+    /// When each replica wakes because a batch ends.
+    alarms: Alarms,
     next: Option<RequestSpec>,
     /// When that one arrives, or the last one arrived.
     last_arrival: SimTime,
@@ -189,7 +184,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
             events: EventQueue::new(),
             replicas,
             schedule_pending: vec![false; config.replicas as usize],
-            wakes: vec![0; config.replicas as usize],
+            alarms: Alarms::new(config.replicas),
             next: None,
             last_arrival: SimTime::ZERO,
             follow_ups: Vec::new(),
@@ -207,8 +202,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
     pub fn run(mut self) -> Result<(RunEnd, O), SimulationError> {
         self.fetch_next()?;
         let mut interrupted = false;
-        while let Some((now, event)) = self.events.pop() {
-            self.handle(now, event)?;
+        while self.step()? {
             if self.stalled.is_some() {
                 break;
             }
@@ -225,6 +219,36 @@ impl<'a, O: Observer> Simulation<'a, O> {
         let totals = self.replicas.iter().map(|replica| replica.engine().totals()).collect();
         let Self { num_arrived, in_system, stalled, observer, .. } = self;
         Ok((RunEnd { end, num_arrived, stalled, interrupted, totals, in_system }, observer))
+    }
+
+    /// Handles whatever comes next; `false` if nothing does.
+    fn step(&mut self) -> Result<bool, SimulationError> {
+        let alarm = self.alarms.next();
+        let rings_first = match (alarm, self.events.next_key()) {
+            (Some((time, replica)), Some(due)) => (time, step_done(replica)) < due,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if let Some((now, replica)) = alarm.filter(|_| rings_first) {
+            self.events.advance_to(now);
+            self.step_done(replica, now)?;
+            return Ok(true);
+        }
+        let Some((now, event)) = self.events.pop() else { return Ok(false) };
+        self.handle(now, event)?;
+        Ok(true)
+    }
+
+    /// A batch ends on a replica.
+    fn step_done(&mut self, replica: u32, now: SimTime) -> Result<(), SimulationError> {
+        self.alarms.set(replica, None);
+        self.drive(replica, now, |driven, observer| {
+            driven.catch_up(now, observer);
+            driven.complete(now, observer);
+        })?;
+        self.schedule(replica, now)?;
+        self.end = now;
+        Ok(())
     }
 
     fn handle(&mut self, now: SimTime, event: Event) -> Result<(), SimulationError> {
@@ -244,16 +268,6 @@ impl<'a, O: Observer> Simulation<'a, O> {
                 if self.replicas[replica as usize].is_idle() {
                     self.schedule(replica, now)?;
                 }
-            }
-            Event::StepDone { replica, wake } => {
-                if wake != self.wakes[replica as usize] {
-                    return Ok(());
-                }
-                self.drive(replica, now, |driven, observer| {
-                    driven.catch_up(now, observer);
-                    driven.complete(now, observer);
-                })?;
-                self.schedule(replica, now)?;
             }
             Event::Schedule { replica } => {
                 self.schedule_pending[replica as usize] = false;
@@ -344,13 +358,6 @@ impl<'a, O: Observer> Simulation<'a, O> {
         Ok(())
     }
 
-    /// The replica is next looked at when the batch ends that ends then, unless something else happens before.
-    fn wake_at(&mut self, replica: u32, end: SimTime) {
-        let wake = self.wakes[replica as usize] + 1;
-        self.wakes[replica as usize] = wake;
-        self.events.schedule(end, step_done(replica), Event::StepDone { replica, wake });
-    }
-
     /// Something reaches a replica: a run of steps ends at the next step boundary.
     fn interrupt(&mut self, replica: u32, now: SimTime) -> Result<(), SimulationError> {
         let next_end = self.drive(replica, now, |driven, observer| {
@@ -358,7 +365,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
             driven.interrupt()
         })?;
         if let Some(end) = next_end {
-            self.wake_at(replica, end);
+            self.alarms.set(replica, Some(end));
         }
         Ok(())
     }
@@ -368,7 +375,9 @@ impl<'a, O: Observer> Simulation<'a, O> {
         if self.schedule_pending[replica as usize] {
             return Ok(());
         }
-        if self.events.next_time() != Some(now) {
+        let more_to_come = self.events.next_key().is_some_and(|(time, _)| time == now)
+            || self.alarms.next().is_some_and(|(time, _)| time == now);
+        if !more_to_come {
             return self.advance(replica, now);
         }
         self.schedule_pending[replica as usize] = true;
@@ -380,7 +389,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
         match self.drive(replica, now, |driven, observer| driven.advance(now, observer))? {
             Wake::OnArrival => Ok(()),
             Wake::At(end) => {
-                self.wake_at(replica, end);
+                self.alarms.set(replica, Some(end));
                 Ok(())
             }
             Wake::Stalled => {
