@@ -19,7 +19,7 @@ impl Alarms {
     /// No alarm is set for any of `parties` parties.
     pub fn new(parties: u32) -> Self {
         let size = (parties as usize).next_power_of_two();
-        let leaf = |node: usize| node.checked_sub(size).unwrap_or(0) as u32;
+        let leaf = |node: usize| node.saturating_sub(size) as u32;
         let mut alarms = Self { times: vec![None; size], winners: (0..2 * size).map(leaf).collect(), size };
         for node in (1..size).rev() {
             alarms.play(node);
@@ -33,10 +33,10 @@ impl Alarms {
     /// If there is no such party.
     pub fn set(&mut self, party: u32, time: Option<SimTime>) {
         self.times[party as usize] = time;
-        let mut node = (self.size + party as usize) / 2;
-        while node > 0 {
-            self.play(node);
+        let mut node = self.size + party as usize;
+        while node > 1 {
             node /= 2;
+            self.play(node);
         }
     }
 
