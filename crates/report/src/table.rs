@@ -70,11 +70,11 @@ impl RunReport<'_> {
             fact("prefix cache", format!("{} of prompt tokens hit", percent(Some(rate))));
         }
         fact("step time", self.step_time());
-        let _ = writeln!(text, "{facts}\n");
-        let _ = writeln!(text, "{}\n", self.latency_table());
+        let _ = writeln!(text, "{}\n", facts.trim_fmt());
+        let _ = writeln!(text, "{}\n", self.latency_table().trim_fmt());
         let _ = write!(text, "{}", self.ttft_line());
         text.push_str(&self.warnings_text());
-        without_trailing_blanks(&text)
+        text
     }
 
     /// The warnings, a line each.
@@ -154,16 +154,6 @@ impl RunReport<'_> {
             named.iter().map(|(name, value)| format!("{} {name}", significant(*value))).collect::<Vec<_>>();
         format!("mean TTFT {} ms = {}\n", significant(self.metrics.ttft_ms.mean), sum.join(" + "))
     }
-}
-
-/// Table cells are padded to the right; nobody wants to copy that.
-fn without_trailing_blanks(text: &str) -> String {
-    let mut trimmed = String::with_capacity(text.len());
-    for line in text.lines() {
-        trimmed.push_str(line.trim_end());
-        trimmed.push('\n');
-    }
-    trimmed
 }
 
 fn facts_table() -> Table {

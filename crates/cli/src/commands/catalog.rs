@@ -44,7 +44,7 @@ pub(crate) fn catalog(args: &CatalogArgs) -> Result<ExitCode, Failure> {
         (CatalogPart::Engines, "Engines", engine_table()),
     ] {
         if shown(part) {
-            let _ = writeln!(text, "{title}\n{table}\n");
+            let _ = writeln!(text, "{title}\n{}\n", table.trim_fmt());
         }
     }
     print(&text)?;

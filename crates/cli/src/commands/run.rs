@@ -132,7 +132,7 @@ fn ledger(entries: &[kendall_serving::scenario::LedgerEntry]) -> String {
         table.add_row([entry.setting, &entry.value, &treatment, &entry.source, entry.note]);
     }
     let mut text = String::new();
-    let _ = writeln!(text, "\n{table}");
+    let _ = writeln!(text, "\n{}", table.trim_fmt());
     text
 }
 
