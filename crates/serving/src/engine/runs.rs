@@ -11,6 +11,7 @@ use kendall_des::{Progression, SimDuration, SimTime};
 use crate::observe::{DecodeRun, Observer};
 use crate::step_time::BatchShape;
 
+use super::scheduler::SchedulerOutput;
 use super::{Engine, Replica};
 
 /// Most steps of one run: keeps every sum below far from its limits.
@@ -62,7 +63,7 @@ impl Replica {
         // What is in flight must be rows of the members alone, of whom none ends before the last batch in flight.
         let mut in_flight = self.in_flight.iter();
         let newest = in_flight.next_back()?;
-        let plain = |rows: &super::scheduler::SchedulerOutput| rows.rows.is_empty() && rows.cohort.count > 0;
+        let plain = |batch: &SchedulerOutput| batch.rows.is_empty() && batch.cohort.count > 0;
         if !plain(&newest.batch)
             || in_flight.any(|flight| !plain(&flight.batch) || !flight.batch.cohort.ending.is_empty())
         {
@@ -175,16 +176,13 @@ impl Engine {
             (blocks > 0).then_some((batch, blocks))
         });
         new_blocks.extend(first_round);
-        let a_round = new_blocks.len();
-        for i in a_round.. {
-            let Some(&(batch, blocks)) = i.checked_sub(a_round).and_then(|before| new_blocks.get(before))
-            else {
-                break;
-            };
-            if batch + block_size >= count {
-                break;
-            }
+        // A member that needs a block now needs the next one `block_size` batches later.
+        let mut i = 0;
+        while let Some(&(batch, blocks)) = new_blocks.get(i)
+            && batch + block_size < count
+        {
             new_blocks.push((batch + block_size, blocks));
+            i += 1;
         }
     }
 
