@@ -18,13 +18,21 @@ use super::{Engine, Replica};
 const LONGEST_RUN: u64 = 1 << 20;
 
 impl Engine {
+    /// Batches that will be scheduled before the one in which the next member ends.
+    fn batches_until_end(&self) -> u64 {
+        self.cohort.next_end().map_or(0, |end| end.saturating_sub(self.next_batch))
+    }
+
+    /// Batches for which there are certainly blocks: in so many each member needs at most one block for each `block_size`
+    /// of them, and one more.
+    fn batches_with_blocks(&self) -> u64 {
+        let rounds = u64::from(self.kv.num_free()) / self.cohort.num_rows.max(1);
+        rounds.saturating_sub(1) * u64::from(self.config.block_size)
+    }
+
     /// Batches that can be scheduled before one in which a member ends, or that might lack blocks.
     fn quiet_batches(&self) -> u64 {
-        let Some(next_end) = self.cohort.next_end() else { return 0 };
-        let until_end = next_end.saturating_sub(self.next_batch).min(LONGEST_RUN);
-        // In so many batches each member needs at most one block for each `block_size` of them, and one more.
-        let rounds = u64::from(self.kv.num_free()) / self.cohort.num_rows.max(1);
-        until_end.min(rounds.saturating_sub(1) * u64::from(self.config.block_size))
+        self.batches_until_end().min(self.batches_with_blocks()).min(LONGEST_RUN)
     }
 
     /// Whether nothing but decoding can happen until a member ends.
@@ -72,15 +80,16 @@ impl Replica {
         if !newest.batch.cohort.ending.is_empty() {
             return Some(newest.end).filter(|_| self.in_flight.len() > 1);
         }
-        let quiet = engine.quiet_batches();
-        if quiet == 0 {
+        // The run ends with the batch in which a member ends, if blocks certainly last for that one and, scheduled while it
+        // runs, the one after it; else with the last quiet one.
+        let until_end = engine.batches_until_end();
+        let lasts = until_end < LONGEST_RUN && until_end + 2 <= engine.batches_with_blocks();
+        let count = if lasts { until_end + 1 } else { engine.quiet_batches() };
+        if count == 0 {
             return None;
         }
-        // The run ends with the batch after the quiet ones: its result needs a look.
-        let ps = engine.decode_times(quiet).sum_of_first(quiet);
-        let last = newest.end.checked_add(SimDuration::from_ps(u64::try_from(ps).ok()?))?;
-        let depth = self.in_flight.len() as u64;
-        (quiet + depth > 1).then_some(last)
+        let ps = engine.decode_times(count).sum_of_first(count);
+        newest.end.checked_add(SimDuration::from_ps(u64::try_from(ps).ok()?))
     }
 
     /// Something has reached the replica: it wakes at the end of its oldest batch. Returns when that is, if it would have
