@@ -1,0 +1,1 @@
+//! Output analysis: what may be concluded from the samples of a simulation.

@@ -1,0 +1,1 @@
+//! Classical queues, each with its formula, its source and its domain of validity.
