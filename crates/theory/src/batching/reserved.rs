@@ -1,0 +1,447 @@
+//! A batch of one: the chain of reserved KV.
+//!
+//! With one active request, a big request holds the server long and the KV cache full at once, so size and service must not
+//! be separated. The state is the KV that is reserved just after a departure. The next request's size, given the state, is
+//! the first of a renewal sequence of accepted sizes that add up to the state; while it is served, so many arrivals try
+//! their luck one after the other as its service lasts; then its size is given back. What the renewal sequence is made of
+//! follows from the solution (the law of accepted sizes, the busy fraction), so the chain is solved a few times.
+
+use super::grid::{Fourier, Spectrum, TimeLaw};
+use super::kernels::cumulate;
+use super::prediction::{Model, NotApplicable, Prediction};
+use super::services::Services;
+use super::system::System;
+
+/// Lattice cells of the KV cache.
+const KV_CELLS: usize = 256;
+/// Fixed-point rounds, and the change that ends them.
+const MOST_ROUNDS: usize = 40;
+const SETTLED: f64 = 1e-7;
+/// Probabilities below this are left out.
+const NEGLIGIBLE: f64 = 1e-11;
+
+/// Chain of reserved KV at departures, for `max_batch = 1`.
+///
+/// # Errors
+/// A batch of more than one.
+pub fn reserved_kv(system: &System) -> Result<Prediction, NotApplicable> {
+    if system.max_batch() > 1 {
+        let reason = format!("max_batch = {}: the size of the request that leaves is known for 1 only", system.max_batch());
+        return Err(NotApplicable { model: Model::ReservedKv, reason });
+    }
+    let chain = ReservedChain::solve(system);
+    let seen = chain.seen();
+    let ttft = chain.ttft(system, &seen);
+    let accepted = 1.0 - seen.lost;
+    let throughput_per_s = system.arrival_rate_per_s() * accepted;
+    // Little: waiting and prefill and decode of whoever is accepted.
+    let mean_ttft_s = ttft.mean_s();
+    let decode_s = system.steps().decode_s(1) * (seen.mean_output(system) - 1.0);
+    Ok(Prediction {
+        model: Model::ReservedKv,
+        mean_ttft_s,
+        ttft,
+        throughput_per_s,
+        blocking_probability: seen.lost,
+        mean_in_system: throughput_per_s * (mean_ttft_s + decode_s),
+        states: chain.services.points() * chain.services.points(),
+    })
+}
+
+struct ReservedChain {
+    services: Services,
+    /// `tries[j][r]`: law of the reserved KV after `j` attempts from `r`.
+    tries: Vec<Vec<Vec<f64>>>,
+    /// Chance to leave the system with this KV reserved.
+    left: Vec<f64>,
+    /// Next size given what is reserved: `next[r][s]`.
+    next: Vec<Vec<f64>>,
+    /// Weight of a queue that adds up to x, and the law of its sizes.
+    renewal: Vec<f64>,
+    sizes: Vec<f64>,
+    busy: f64,
+}
+
+/// What attempts see.
+struct Seen {
+    /// Reserved KV seen while busy, in attempts for each departure.
+    busy: Vec<f64>,
+    /// Attempts for each departure that find the system empty.
+    idle: f64,
+    lost: f64,
+    /// Probability that an accepted request has found this much reserved, by lattice point; `busy` first, then idle.
+    accepted_busy: Vec<f64>,
+    accepted_idle: f64,
+    step_tokens: f64,
+}
+
+impl ReservedChain {
+    fn solve(system: &System) -> Self {
+        let services = Services::new(system, KV_CELLS);
+        let points = services.points();
+        let tries = attempts(&services.size, services.most_attempts());
+        let after: Vec<Vec<Vec<f64>>> = (0..points).map(|s| after_service(&services, &tries, s)).collect();
+        let load = services.load();
+        let mut chain = Self {
+            sizes: services.size.iter().map(|f| f / services.fits()).collect(),
+            busy: load.min(1.0),
+            services,
+            tries,
+            left: Vec::new(),
+            next: Vec::new(),
+            renewal: Vec::new(),
+        };
+        for _ in 0..MOST_ROUNDS {
+            chain.compose();
+            chain.left = stationary(chain.transitions(&after));
+            let seen = chain.seen();
+            let change = chain.learn(&seen);
+            if change < SETTLED {
+                break;
+            }
+        }
+        chain
+    }
+
+    /// Renewal weights of the queue and the law of the next size.
+    fn compose(&mut self) {
+        let points = self.services.points();
+        let mut renewal = vec![0.0; points];
+        renewal[0] = 1.0 / (1.0 - self.busy * self.sizes[0]);
+        for x in 1..points {
+            let sum: f64 = (1..=x).map(|s| self.sizes[s] * renewal[x - s]).sum();
+            renewal[x] = self.busy * sum * renewal[0];
+        }
+        self.next = (0..points)
+            .map(|r| {
+                let weights: Vec<f64> = (0..=r).map(|s| self.sizes[s] * renewal[r - s]).collect();
+                let total: f64 = weights.iter().sum();
+                weights.iter().map(|w| if total > 0.0 { w / total } else { 0.0 }).collect()
+            })
+            .collect();
+        self.renewal = renewal;
+    }
+
+    /// One departure to the next.
+    fn transitions(&self, after: &[Vec<Vec<f64>>]) -> Vec<Vec<f64>> {
+        let points = self.services.points();
+        let mut matrix = vec![vec![0.0; points]; points];
+        for (r, row) in matrix.iter_mut().enumerate() {
+            for (s, share) in self.heads(r) {
+                let start = r.max(s);
+                for (i, p) in after[s][start - s].iter().enumerate() {
+                    row[start - s + i] += share * p;
+                }
+            }
+        }
+        matrix
+    }
+
+    /// Sizes that the next service may have after a departure that left `r` reserved. If nothing is left, the next request
+    /// is the first that fits.
+    fn heads(&self, r: usize) -> Vec<(usize, f64)> {
+        let law: Vec<f64> =
+            if r == 0 { self.services.size.iter().map(|f| f / self.services.fits()).collect() } else { self.next[r].clone() };
+        law.into_iter().enumerate().filter(|x| x.1 > NEGLIGIBLE).collect()
+    }
+
+    /// What attempts see over one departure: while a service lasts, and idle.
+    fn seen(&self) -> Seen {
+        let points = self.services.points();
+        let mut starts = vec![vec![0.0; points]; self.tries.len()];
+        for (r, &chance) in self.left.iter().enumerate().filter(|x| *x.1 > NEGLIGIBLE) {
+            for (s, share) in self.heads(r) {
+                for (j, p) in self.services.more_than(s).iter().enumerate() {
+                    starts[j][r.max(s)] += chance * share * p;
+                }
+            }
+        }
+        let mut busy = vec![0.0; points];
+        for (start, tries) in starts.iter().zip(&self.tries) {
+            for (r, &weight) in start.iter().enumerate().filter(|x| *x.1 > 0.0) {
+                for (into, p) in busy[r..].iter_mut().zip(&tries[r]) {
+                    *into += weight * p;
+                }
+            }
+        }
+        let fits = cumulate(&self.services.size);
+        let idle = self.left[0] / self.services.fits();
+        let attempts = busy.iter().sum::<f64>() + idle;
+        let accepted_busy: Vec<f64> =
+            busy.iter().zip(fits.iter().rev()).map(|(b, f)| b * f).collect();
+        let accepted_idle = idle * self.services.fits();
+        let accepted = accepted_busy.iter().sum::<f64>() + accepted_idle;
+        let share = |x: f64| x / accepted;
+        Seen {
+            busy,
+            idle,
+            lost: 1.0 - accepted / attempts,
+            accepted_busy: accepted_busy.into_iter().map(share).collect(),
+            accepted_idle: share(accepted_idle),
+            step_tokens: self.services.step_tokens,
+        }
+    }
+
+    /// Takes the law of accepted sizes and the busy fraction from the solution; returns how much they changed.
+    fn learn(&mut self, seen: &Seen) -> f64 {
+        let mut all = seen.busy.clone();
+        all[0] += seen.idle;
+        let attempts: f64 = all.iter().sum();
+        let room = cumulate(&all);
+        let mut sizes: Vec<f64> =
+            self.services.size.iter().zip(room.iter().rev()).map(|(f, p)| f * p).collect();
+        let total: f64 = sizes.iter().sum();
+        for s in &mut sizes {
+            *s /= total;
+        }
+        let busy = seen.busy.iter().sum::<f64>() / attempts;
+        let change = sizes.iter().zip(&self.sizes).map(|(a, b)| (a - b).abs()).sum::<f64>() + (busy - self.busy).abs();
+        (self.sizes, self.busy) = (sizes, busy);
+        change
+    }
+
+    /// Law of the time to first token: wait, own prefill, first decode step.
+    fn ttft(&self, system: &System, seen: &Seen) -> TimeLaw {
+        let wait = self.wait(seen);
+        let horizon_s = wait.step_s() * wait.masses().len() as f64;
+        let points = 16_384.min(((horizon_s + 1.0) / 1e-3) as usize).next_power_of_two();
+        let step_s = ((horizon_s + 1.0) / points as f64).max(1e-3);
+        let fourier = Fourier::new(points);
+        let mut law = fourier.of(&refined(&wait, step_s));
+        law.times(&fourier.of(&seen.first_token(system, step_s, false)));
+        let mut law = fourier.law(law, step_s);
+        law.add(&seen.first_token(system, step_s, true), seen.accepted_idle);
+        law
+    }
+
+    /// Law of the wait of those that find the server busy: residual service, then the queue's services given its total size.
+    fn wait(&self, seen: &Seen) -> TimeLaw {
+        let points = self.services.points();
+        let step_s = self.services.step_s;
+        let fourier = Fourier::new(self.services.wait_points());
+        let n = fourier.points();
+        // Residual service by the size of the queue behind the request in service.
+        let mut residual: Vec<TimeLaw> = vec![TimeLaw::zero(step_s); points];
+        let fits = cumulate(&self.services.size);
+        for s in 0..points {
+            self.residuals(s, &fits, &mut residual);
+        }
+        let accepted: f64 = residual.iter().map(TimeLaw::total).sum();
+        let scale = seen.accepted_busy.iter().sum::<f64>() / accepted;
+        let by_size: Vec<Option<Spectrum>> = (0..points)
+            .map(|s| (self.sizes[s] > NEGLIGIBLE).then(|| fourier.of(&self.services.law(s))))
+            .collect();
+        let residual: Vec<Option<Spectrum>> =
+            residual.iter().map(|law| (law.total() > 0.0).then(|| fourier.of(law))).collect();
+        let mut total = Spectrum::zero(n);
+        let kernel: Vec<(usize, &Spectrum)> =
+            by_size.iter().enumerate().filter_map(|(s, f)| f.as_ref().map(|f| (s, f))).collect();
+        for w in 0..=n / 2 {
+            let (re, im) = self.at_frequency(w, &kernel, &residual);
+            (total.re[w], total.im[w]) = (re * scale, im * scale);
+            if w > 0 && w < n / 2 {
+                (total.re[n - w], total.im[n - w]) = (re * scale, -im * scale);
+            }
+        }
+        fourier.law(total, step_s)
+    }
+
+    /// `sum over x of residual(x) * u(x) / U(x)`, where `u(x) = [x = 0] + busy * sum over s of h(s) phi_s u(x - s)`.
+    fn at_frequency(&self, w: usize, kernel: &[(usize, &Spectrum)], residual: &[Option<Spectrum>]) -> (f64, f64) {
+        let terms: Vec<(usize, f64, f64)> = kernel
+            .iter()
+            .map(|&(s, f)| (s, self.busy * self.sizes[s] * f.re[w], self.busy * self.sizes[s] * f.im[w]))
+            .collect();
+        let points = self.services.points();
+        let (mut u_re, mut u_im) = (vec![0.0; points], vec![0.0; points]);
+        let (mut re, mut im) = (0.0, 0.0);
+        for x in 0..points {
+            let mut sum = (if x == 0 { 1.0 } else { 0.0 }, 0.0);
+            for &(s, a, b) in terms.iter().take_while(|t| t.0 <= x).filter(|t| t.0 > 0) {
+                let (c, d) = (u_re[x - s], u_im[x - s]);
+                sum.0 += a * c - b * d;
+                sum.1 += a * d + b * c;
+            }
+            (u_re[x], u_im[x]) = sum;
+            if let (Some(r), true) = (&residual[x], self.renewal[x] > 0.0) {
+                let (a, b) = (r.re[w] / self.renewal[x], r.im[w] / self.renewal[x]);
+                re += a * sum.0 - b * sum.1;
+                im += a * sum.1 + b * sum.0;
+            }
+        }
+        (re, im)
+    }
+
+    /// Adds, for a service of size `s`, the law of what remains of it when an accepted arrival comes, by the size of the queue.
+    fn residuals(&self, s: usize, fits: &[f64], residual: &mut [TimeLaw]) {
+        let points = self.services.points();
+        let more = self.services.more_than(s);
+        let mut starts: Vec<(usize, f64)> = Vec::new();
+        for (r, &chance) in self.left.iter().enumerate().filter(|x| *x.1 > NEGLIGIBLE) {
+            let share = if r == 0 {
+                self.services.size[s] / self.services.fits()
+            } else {
+                self.next[r].get(s).copied().unwrap_or_default()
+            };
+            if share * chance > NEGLIGIBLE {
+                starts.push((r.max(s), chance * share));
+            }
+        }
+        if starts.is_empty() {
+            return;
+        }
+        for j in 0..more.len() {
+            let mut by_queue = vec![0.0; points];
+            for &(r, weight) in &starts {
+                for (i, p) in self.tries[j][r].iter().enumerate() {
+                    by_queue[r + i - s] += weight * p * fits[points - 1 - r - i];
+                }
+            }
+            let rest = self.services.residual(s, j);
+            for (queue, &weight) in by_queue.iter().enumerate().filter(|x| *x.1 > 1e-13) {
+                residual[queue].add(&rest, weight);
+            }
+        }
+    }
+}
+
+impl Seen {
+    /// Law of own prefill and first decode step of an accepted request, idle or busy.
+    fn first_token(&self, system: &System, step_s: f64, idle: bool) -> TimeLaw {
+        let room = self.room(idle);
+        let mut law = TimeLaw::zero(step_s);
+        let output = cumulate(system.output().masses());
+        let holds = |tokens: usize| output[tokens.min(output.len() - 1)];
+        for (tokens, &p) in system.prompt().masses().iter().enumerate().filter(|x| *x.1 > 1e-12) {
+            if tokens >= system.kv_tokens() {
+                break;
+            }
+            let accepted: f64 = room
+                .iter()
+                .map(|&(free, chance)| if free > tokens as f64 { chance * holds((free - tokens as f64) as usize) } else { 0.0 })
+                .sum();
+            law.put(system.steps().prefill_s(tokens as f64, 1) + system.steps().decode_s(1), p * accepted);
+        }
+        let total = law.total();
+        law.weighted(|_| 1.0 / total)
+    }
+
+    /// Free KV (tokens) that an attempt finds, with weights.
+    fn room(&self, idle: bool) -> Vec<(f64, f64)> {
+        let last = self.busy.len() as f64 - 0.5;
+        let free = |r: usize| (last - r as f64) * self.step_tokens;
+        if idle {
+            return vec![(free(0), self.idle)];
+        }
+        self.busy.iter().enumerate().filter(|x| *x.1 > 1e-12).map(|(r, &p)| (free(r), p)).collect()
+    }
+
+    /// Mean output of accepted requests (tokens).
+    fn mean_output(&self, system: &System) -> f64 {
+        let prompt = cumulate(system.prompt().masses());
+        let holds = |tokens: usize| prompt[tokens.min(prompt.len() - 1)];
+        let mut room = self.room(false);
+        room.extend(self.room(true));
+        let (mut mass, mut sum) = (0.0, 0.0);
+        for (tokens, &p) in system.output().masses().iter().enumerate().filter(|x| *x.1 > 1e-12) {
+            let accepted: f64 = room
+                .iter()
+                .map(|&(free, chance)| if free > tokens as f64 { chance * holds((free - tokens as f64) as usize) } else { 0.0 })
+                .sum();
+            mass += p * accepted;
+            sum += p * accepted * tokens as f64;
+        }
+        sum / mass
+    }
+}
+
+/// `tries[j][r]`: law of the reserved KV after `j` attempts, as increments from `r`.
+fn attempts(size: &[f64], most: usize) -> Vec<Vec<Vec<f64>>> {
+    let points = size.len();
+    let fits = cumulate(size);
+    let largest = size.iter().rposition(|&f| f > NEGLIGIBLE).unwrap_or(0);
+    let mut tries = vec![(0..points).map(|_| vec![1.0]).collect::<Vec<Vec<f64>>>()];
+    for _ in 0..most {
+        let before = &tries[tries.len() - 1];
+        let next = (0..points)
+            .map(|r| {
+                let old = &before[r];
+                let mut law = vec![0.0; (old.len() + largest).min(points - r)];
+                for (i, &p) in old.iter().enumerate().filter(|x| *x.1 > 0.0) {
+                    law[i] += p * (1.0 - fits[points - 1 - r - i]);
+                    for (into, f) in law[i..].iter_mut().zip(&size[..=largest]) {
+                        *into += p * f;
+                    }
+                }
+                law
+            })
+            .collect();
+        tries.push(next);
+    }
+    tries
+}
+
+/// For a service of size `s` that starts with `r >= s` reserved: law of what is reserved after its departure, by `r - s`,
+/// as increments from `r - s`.
+fn after_service(services: &Services, tries: &[Vec<Vec<f64>>], s: usize) -> Vec<Vec<f64>> {
+    let counts = services.exactly(s);
+    if counts.is_empty() {
+        return Vec::new();
+    }
+    (s..services.points())
+        .map(|r| {
+            let mut law = vec![0.0; tries[counts.len() - 1][r].len()];
+            for (j, &p) in counts.iter().enumerate() {
+                for (into, q) in law.iter_mut().zip(&tries[j][r]) {
+                    *into += p * q;
+                }
+            }
+            law
+        })
+        .collect()
+}
+
+/// Stationary law of a stochastic matrix, without subtraction: Grassmann, Taksar & Heyman 1985.
+fn stationary(mut p: Vec<Vec<f64>>) -> Vec<f64> {
+    let n = p.len();
+    for k in (1..n).rev() {
+        let (head, tail) = p.split_at_mut(k);
+        let row = &tail[0];
+        let out: f64 = row[..k].iter().sum();
+        if out <= 0.0 {
+            continue;
+        }
+        for other in head.iter_mut() {
+            let share = other[k] / out;
+            other[k] = share;
+            if share > 0.0 {
+                for (x, y) in other[..k].iter_mut().zip(&row[..k]) {
+                    *x += share * y;
+                }
+            }
+        }
+    }
+    let mut chance = vec![0.0; n];
+    chance[0] = 1.0;
+    for k in 1..n {
+        let reach = p[k][..k].iter().sum::<f64>() > 0.0;
+        chance[k] = if reach { (0..k).map(|i| chance[i] * p[i][k]).sum() } else { 0.0 };
+    }
+    let total: f64 = chance.iter().sum();
+    chance.iter().map(|x| x / total).collect()
+}
+
+/// The same law on a finer grid, each mass spread over its step.
+fn refined(law: &TimeLaw, step_s: f64) -> TimeLaw {
+    let coarse = law.step_s();
+    let mut fine = TimeLaw::zero(step_s);
+    let parts = libm::ceil(coarse / step_s).max(1.0) as usize;
+    for (i, &m) in law.masses().iter().enumerate().filter(|x| *x.1 > 0.0) {
+        for part in 0..parts {
+            let offset = (part as f64 + 0.5) / parts as f64 - 0.5;
+            // Half of the first mass lies before zero: it belongs to just after.
+            fine.put(((i as f64 + offset) * coarse).abs(), m / parts as f64);
+        }
+    }
+    fine
+}

@@ -1,0 +1,196 @@
+//! Service of a request given its size, for a batch of one: how long it lasts and how many arrivals it sees.
+
+use super::grid::TimeLaw;
+use super::system::System;
+
+/// Lattice of sizes, and the service of each size on a time grid.
+pub(super) struct Services {
+    /// Tokens between two lattice points.
+    pub step_tokens: f64,
+    /// Law of the size of an arriving request; what exceeds the KV cache is missing.
+    pub size: Vec<f64>,
+    /// Time grid (s).
+    pub step_s: f64,
+    arrival_rate_per_s: f64,
+    /// Law of the service, by size.
+    laws: Vec<TimeLaw>,
+    /// Probability of exactly j arrivals during a service, by size.
+    exactly: Vec<Vec<f64>>,
+    /// Probability of more than j.
+    more: Vec<Vec<f64>>,
+    horizon_s: f64,
+}
+
+/// Grid steps in a mean service.
+const STEPS_IN_SERVICE: f64 = 40.0;
+/// Largest number of points of the wait's grid.
+const MOST_WAIT_POINTS: usize = 4096;
+/// Arrivals during one service beyond this number are counted as this number.
+const MOST_ATTEMPTS: usize = 120;
+
+impl Services {
+    pub(super) fn new(system: &System, cells: usize) -> Self {
+        let kv = system.kv_tokens();
+        let cells = cells.min(kv);
+        let step_tokens = (kv as f64 + 0.5) / (cells as f64 + 0.5);
+        let steps = system.steps();
+        let mean_service_s = system.prompt().expect(|p| steps.prefill_s(p, 1)) + system.output().mean() * steps.decode_s(1);
+        // Everything that fits into the cache, served one after the other, and as much again.
+        let mean_size = system.prompt().mean() + system.output().mean();
+        let horizon_s = mean_service_s * (1.6 * kv as f64 / mean_size + 6.0);
+        let step_s = (mean_service_s / STEPS_IN_SERVICE).max(horizon_s / MOST_WAIT_POINTS as f64);
+        let mut services = Self {
+            step_tokens,
+            size: Vec::new(),
+            step_s,
+            arrival_rate_per_s: system.arrival_rate_per_s(),
+            laws: vec![TimeLaw::zero(step_s); cells + 1],
+            exactly: Vec::new(),
+            more: Vec::new(),
+            horizon_s,
+        };
+        services.fill(system, cells);
+        services
+    }
+
+    /// Prompt and output on a finer lattice; their sum is split between neighbours of the coarse one.
+    fn fill(&mut self, system: &System, cells: usize) {
+        let fine = if cells == system.kv_tokens() { 1 } else { 4 };
+        let fine_step = self.step_tokens / f64::from(fine as u32);
+        let points = fine * (cells + 1);
+        let prompt = on_lattice(system.prompt().masses(), fine_step, points);
+        let output = on_lattice(system.output().masses(), fine_step, points);
+        let decode_s = system.steps().decode_s(1);
+        for (i, &p) in prompt.iter().enumerate().filter(|x| *x.1 > 1e-14) {
+            let prefill_s = system.steps().prefill_s(i as f64 * fine_step, 1);
+            for (j, &g) in output[..points - i].iter().enumerate().filter(|x| *x.1 > 1e-14) {
+                let service_s = prefill_s + decode_s * j as f64 * fine_step;
+                let (s, rest) = ((i + j) / fine, (i + j) % fine);
+                let above = rest as f64 / fine as f64;
+                self.laws[s].put(service_s, p * g * (1.0 - above));
+                if rest > 0 && s < cells {
+                    self.laws[s + 1].put(service_s, p * g * above);
+                }
+            }
+        }
+        self.size = self.laws.iter().map(TimeLaw::total).collect();
+        for law in &mut self.laws {
+            let total = law.total();
+            if total > 0.0 {
+                *law = law.weighted(|_| 1.0 / total).trimmed();
+            }
+        }
+        (self.exactly, self.more) = self.laws.iter().map(|law| self.counts(law)).unzip();
+    }
+
+    /// Probabilities of exactly j and of more than j Poisson arrivals during a duration.
+    fn counts(&self, law: &TimeLaw) -> (Vec<f64>, Vec<f64>) {
+        let mut exactly: Vec<f64> = Vec::new();
+        if law.total() <= 0.0 {
+            return (Vec::new(), Vec::new());
+        }
+        let mut terms: Vec<f64> = law
+            .masses()
+            .iter()
+            .enumerate()
+            .map(|(i, m)| m * libm::exp(-self.arrival_rate_per_s * i as f64 * self.step_s))
+            .collect();
+        let mut left = law.total();
+        let mut more = Vec::new();
+        for j in 0..MOST_ATTEMPTS {
+            let here: f64 = terms.iter().sum();
+            left = (left - here).max(0.0);
+            exactly.push(here);
+            more.push(left);
+            if left < 1e-10 {
+                break;
+            }
+            for (i, t) in terms.iter_mut().enumerate() {
+                *t *= self.arrival_rate_per_s * i as f64 * self.step_s / (j + 1) as f64;
+            }
+        }
+        // What is cut off stays with the last count.
+        if let Some(last) = exactly.last_mut() {
+            *last += left;
+        }
+        (exactly, more)
+    }
+
+    pub(super) fn points(&self) -> usize {
+        self.size.len()
+    }
+
+    /// Probability that a request fits into the empty cache.
+    pub(super) fn fits(&self) -> f64 {
+        self.size.iter().sum()
+    }
+
+    /// Offered load of what fits.
+    pub(super) fn load(&self) -> f64 {
+        let service_s: f64 = self.size.iter().zip(&self.laws).map(|(f, law)| f * law.first_moment_s()).sum();
+        self.arrival_rate_per_s * service_s
+    }
+
+    pub(super) fn law(&self, s: usize) -> TimeLaw {
+        self.laws[s].clone()
+    }
+
+    pub(super) fn exactly(&self, s: usize) -> &[f64] {
+        &self.exactly[s]
+    }
+
+    pub(super) fn more_than(&self, s: usize) -> &[f64] {
+        &self.more[s]
+    }
+
+    pub(super) fn most_attempts(&self) -> usize {
+        self.more.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
+    pub(super) fn wait_points(&self) -> usize {
+        ((self.horizon_s / self.step_s) as usize).next_power_of_two()
+    }
+
+    /// Law of the residual service at the arrival that comes after `j` others, with the probability that there is one.
+    pub(super) fn residual(&self, s: usize, j: usize) -> TimeLaw {
+        let law = &self.laws[s];
+        let x = |i: f64| self.arrival_rate_per_s * self.step_s * i;
+        let density = |t: f64| {
+            if t <= 0.0 { if j == 0 { 1.0 } else { 0.0 } } else { libm::exp(j as f64 * libm::log(t) - t - libm::lgamma(j as f64 + 1.0)) }
+        };
+        // Simpson's rule over each half step: the arrival's time is rounded to the grid.
+        let half = |from: f64| {
+            let (a, b) = (x(from), x(from + 0.5));
+            (b - a) / 6.0 * (density(a) + 4.0 * density(f64::midpoint(a, b)) + density(b))
+        };
+        let length = law.masses().len();
+        let upper: Vec<f64> = (0..length).map(|i| half(i as f64)).collect();
+        let lower: Vec<f64> = (0..length).map(|i| if i == 0 { 0.0 } else { half(i as f64 - 0.5) }).collect();
+        let mut mass = vec![0.0; length];
+        for (k, &m) in law.masses().iter().enumerate().filter(|x| *x.1 > 1e-15) {
+            for i in 0..=k {
+                // The last half step before the end belongs to no time to come.
+                mass[k - i] += m * (lower[i] + if i < k { upper[i] } else { 0.0 });
+            }
+        }
+        TimeLaw::new(self.step_s, mass)
+    }
+}
+
+/// Masses at whole tokens on a lattice, split between neighbours.
+fn on_lattice(masses: &[f64], step: f64, points: usize) -> Vec<f64> {
+    let mut lattice = vec![0.0; points];
+    for (tokens, &mass) in masses.iter().enumerate().filter(|x| *x.1 > 0.0) {
+        let place = tokens as f64 / step;
+        let index = place as usize;
+        let above = place - index as f64;
+        if index >= points {
+            break;
+        }
+        lattice[index] += mass * (1.0 - above);
+        if index + 1 < points {
+            lattice[index + 1] += mass * above;
+        }
+    }
+    lattice
+}
