@@ -100,7 +100,7 @@ impl Waiting {
         let occupancy = &kv.by_count[found.count];
         let output = OutputMoments::of_accepted(&kv.kernels).mean;
         let k = place as f64;
-        let mean_ratio = (1.0 - 1.0 / k) * occupancy.ahead.mean_ratio + occupancy.rate_output / output / k;
+        let mean_ratio = (1.0 - 1.0 / k) * occupancy.ahead.mean_ratio + occupancy.ahead.first_ratio / k;
         let spread = occupancy.ahead.deviation_ratio / occupancy.ahead.mean_ratio;
         let power = (1.0 - (1.0 - spread) * (1.0 - 0.5 / k)).clamp(0.2, 2.0);
         let (mean, deviation) = clock.moments();

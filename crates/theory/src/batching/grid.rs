@@ -82,6 +82,20 @@ impl TimeLaw {
         }
     }
 
+    /// Negative masses set to zero, the others scaled down to keep the total.
+    pub(super) fn without_negative(&self) -> Self {
+        let total = self.total();
+        let positive: f64 = self.mass.iter().map(|m| m.max(0.0)).sum();
+        if total <= 0.0 || positive <= 0.0 {
+            return Self::zero(self.step_s);
+        }
+        self.map(|m| m.max(0.0) * total / positive)
+    }
+
+    fn map(&self, f: impl Fn(f64) -> f64) -> Self {
+        Self { step_s: self.step_s, mass: self.mass.iter().map(|&m| f(m)).collect() }
+    }
+
     /// The same law with each mass multiplied by a function of its time.
     pub(super) fn weighted(&self, weight: impl Fn(f64) -> f64) -> Self {
         let mass = self.mass.iter().enumerate().map(|(i, m)| m * weight(i as f64 * self.step_s)).collect();

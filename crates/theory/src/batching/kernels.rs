@@ -122,6 +122,19 @@ fn project(masses: &[f64], weight: impl Fn(f64) -> f64, step: f64, points: usize
     kernel
 }
 
+/// Points of a lattice `fine` times coarser that take the mass of point `i`, with their shares: the three nearest, so
+/// that mass, mean and variance stay. A share may be negative; over a law without jumps the sum is not.
+pub(super) fn shares(i: usize, fine: usize) -> impl Iterator<Item = (usize, f64)> {
+    let nearest = (i + fine / 2) / fine;
+    let t = i as f64 / fine as f64 - nearest as f64;
+    // A point that is nearest to zero has no left neighbour.
+    let both = nearest > 0;
+    let left = if both { 0.5 * t * (t - 1.0) } else { 0.0 };
+    let right = if both { 0.5 * t * (t + 1.0) } else { t };
+    let shares = [(nearest.wrapping_sub(1), left), (nearest, 1.0 - left - right), (nearest + 1, right)];
+    shares.into_iter().filter(|x| x.1 != 0.0)
+}
+
 /// From a lattice `fine` times finer, split between neighbours.
 fn coarsen(kernel: &[f64], fine: usize, points: usize) -> Kernel {
     let mut coarse = vec![0.0; points];

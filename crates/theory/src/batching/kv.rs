@@ -29,6 +29,8 @@ pub(super) struct Occupancy {
 pub(super) struct Ahead {
     /// Ratio of means.
     pub mean_ratio: f64,
+    /// Ratio of the times to the first departure.
+    pub first_ratio: f64,
     /// Ratio of standard deviations.
     pub deviation_ratio: f64,
 }
@@ -92,7 +94,7 @@ impl KvTable {
         unit[0] = 1.0;
         let accepted: f64 = kernels.size.iter().sum();
         let prompt_alone = kernels.prompt.iter().sum::<f64>() / accepted;
-        let none = Ahead { mean_ratio: 1.0, deviation_ratio: 1.0 };
+        let none = Ahead { mean_ratio: 1.0, first_ratio: 1.0, deviation_ratio: 1.0 };
         let empty = Occupancy {
             lost: 1.0 - accepted,
             lost_in_prefill: 1.0 - accepted,
@@ -219,7 +221,7 @@ fn occupancy(
         rate_output: k.mean_output * inside / entering,
         residual_output: fitting(&k.residual, &base.sums) / inside,
         prompt: in_prefill / entering,
-        ahead: ahead.unwrap_or(Ahead { mean_ratio: 1.0, deviation_ratio: 1.0 }),
+        ahead: ahead.unwrap_or(Ahead { mean_ratio: 1.0, first_ratio: 1.0, deviation_ratio: 1.0 }),
     })
 }
 
@@ -258,7 +260,8 @@ fn ahead(
         + waiting * (free.square - free.mean * free.mean);
     let deviation = (square - mean * mean).max(0.0).sqrt();
     let deviation_ratio = if free_variance > 0.0 { deviation / free_variance.sqrt() } else { 1.0 };
-    Some(Ahead { mean_ratio: mean / free_mean, deviation_ratio })
+    let first_ratio = k.mean_output * all / fitting(&probes.size_size, &base.sums) / free.mean;
+    Some(Ahead { mean_ratio: mean / free_mean, first_ratio, deviation_ratio })
 }
 
 /// Moments of the output of a request that fits into the empty KV cache, and of its residual in decode (tokens).

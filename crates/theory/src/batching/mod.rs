@@ -24,7 +24,7 @@ mod waits;
 pub use grid::TimeLaw;
 pub use lengths::{LengthLaw, LengthLawError};
 pub use phase_type::phase_type;
-pub use reserved::reserved_kv;
 pub use prediction::{Model, NotApplicable, Prediction};
+pub use reserved::reserved_kv;
 pub use step_times::{BatchStep, StepTimes, StepTimesError};
 pub use system::{System, SystemError};

@@ -12,13 +12,15 @@ use super::prediction::{Model, NotApplicable, Prediction};
 use super::services::Services;
 use super::system::System;
 
-/// Lattice cells of the KV cache.
-const KV_CELLS: usize = 256;
+/// Lattice cells in a mean request, as far as there are [`KV_CELLS`] of them.
+const CELLS_IN_REQUEST: f64 = 20.0;
+/// Smallest and largest number of lattice cells of the KV cache.
+const KV_CELLS: (usize, usize) = (96, 160);
 /// Fixed-point rounds, and the change that ends them.
 const MOST_ROUNDS: usize = 40;
-const SETTLED: f64 = 1e-7;
+const SETTLED: f64 = 1e-6;
 /// Probabilities below this are left out.
-const NEGLIGIBLE: f64 = 1e-11;
+const NEGLIGIBLE: f64 = 1e-10;
 
 /// Chain of reserved KV at departures, for `max_batch = 1`.
 ///
@@ -26,7 +28,10 @@ const NEGLIGIBLE: f64 = 1e-11;
 /// A batch of more than one.
 pub fn reserved_kv(system: &System) -> Result<Prediction, NotApplicable> {
     if system.max_batch() > 1 {
-        let reason = format!("max_batch = {}: the size of the request that leaves is known for 1 only", system.max_batch());
+        let reason = format!(
+            "max_batch = {}: the size of the request that leaves is known for 1 only",
+            system.max_batch()
+        );
         return Err(NotApplicable { model: Model::ReservedKv, reason });
     }
     let chain = ReservedChain::solve(system);
@@ -59,7 +64,8 @@ struct ReservedChain {
     /// Weight of a queue that adds up to x, and the law of its sizes.
     renewal: Vec<f64>,
     sizes: Vec<f64>,
-    busy: f64,
+    /// Weight of one more in the queue.
+    growth: f64,
 }
 
 /// What attempts see.
@@ -77,14 +83,16 @@ struct Seen {
 
 impl ReservedChain {
     fn solve(system: &System) -> Self {
-        let services = Services::new(system, KV_CELLS);
+        let mean_size = system.prompt().mean() + system.output().mean();
+        let cells = (CELLS_IN_REQUEST * system.kv_tokens() as f64 / mean_size) as usize;
+        let services = Services::new(system, cells.clamp(KV_CELLS.0, KV_CELLS.1));
         let points = services.points();
         let tries = attempts(&services.size, services.most_attempts());
         let after: Vec<Vec<Vec<f64>>> = (0..points).map(|s| after_service(&services, &tries, s)).collect();
         let load = services.load();
         let mut chain = Self {
             sizes: services.size.iter().map(|f| f / services.fits()).collect(),
-            busy: load.min(1.0),
+            growth: load.min(1.0),
             services,
             tries,
             left: Vec::new(),
@@ -107,10 +115,10 @@ impl ReservedChain {
     fn compose(&mut self) {
         let points = self.services.points();
         let mut renewal = vec![0.0; points];
-        renewal[0] = 1.0 / (1.0 - self.busy * self.sizes[0]);
+        renewal[0] = 1.0 / (1.0 - self.growth * self.sizes[0]);
         for x in 1..points {
             let sum: f64 = (1..=x).map(|s| self.sizes[s] * renewal[x - s]).sum();
-            renewal[x] = self.busy * sum * renewal[0];
+            renewal[x] = self.growth * sum * renewal[0];
         }
         self.next = (0..points)
             .map(|r| {
@@ -140,8 +148,11 @@ impl ReservedChain {
     /// Sizes that the next service may have after a departure that left `r` reserved. If nothing is left, the next request
     /// is the first that fits.
     fn heads(&self, r: usize) -> Vec<(usize, f64)> {
-        let law: Vec<f64> =
-            if r == 0 { self.services.size.iter().map(|f| f / self.services.fits()).collect() } else { self.next[r].clone() };
+        let law: Vec<f64> = if r == 0 {
+            self.services.size.iter().map(|f| f / self.services.fits()).collect()
+        } else {
+            self.next[r].clone()
+        };
         law.into_iter().enumerate().filter(|x| x.1 > NEGLIGIBLE).collect()
     }
 
@@ -167,8 +178,7 @@ impl ReservedChain {
         let fits = cumulate(&self.services.size);
         let idle = self.left[0] / self.services.fits();
         let attempts = busy.iter().sum::<f64>() + idle;
-        let accepted_busy: Vec<f64> =
-            busy.iter().zip(fits.iter().rev()).map(|(b, f)| b * f).collect();
+        let accepted_busy: Vec<f64> = busy.iter().zip(fits.iter().rev()).map(|(b, f)| b * f).collect();
         let accepted_idle = idle * self.services.fits();
         let accepted = accepted_busy.iter().sum::<f64>() + accepted_idle;
         let share = |x: f64| x / accepted;
@@ -194,9 +204,14 @@ impl ReservedChain {
         for s in &mut sizes {
             *s /= total;
         }
-        let busy = seen.busy.iter().sum::<f64>() / attempts;
-        let change = sizes.iter().zip(&self.sizes).map(|(a, b)| (a - b).abs()).sum::<f64>() + (busy - self.busy).abs();
-        (self.sizes, self.busy) = (sizes, busy);
+        // A geometric law of the number inside, if any, with the mean of M/G/1 at the same busy fraction.
+        let idle = (seen.idle / attempts).max(1e-9);
+        let (squared_mean, square) = self.services.squares(&sizes);
+        let mean_if_any = 1.0 + (1.0 - idle) * (square / squared_mean) / (2.0 * idle);
+        let growth = 1.0 - 1.0 / mean_if_any;
+        let change = sizes.iter().zip(&self.sizes).map(|(a, b)| (a - b).abs()).sum::<f64>()
+            + (growth - self.growth).abs();
+        (self.sizes, self.growth) = (sizes, growth);
         change
     }
 
@@ -236,37 +251,51 @@ impl ReservedChain {
         let mut total = Spectrum::zero(n);
         let kernel: Vec<(usize, &Spectrum)> =
             by_size.iter().enumerate().filter_map(|(s, f)| f.as_ref().map(|f| (s, f))).collect();
-        for w in 0..=n / 2 {
-            let (re, im) = self.at_frequency(w, &kernel, &residual);
-            (total.re[w], total.im[w]) = (re * scale, im * scale);
-            if w > 0 && w < n / 2 {
-                (total.re[n - w], total.im[n - w]) = (re * scale, -im * scale);
+        for first in (0..=n / 2).step_by(LANES) {
+            let (re, im) = self.at_frequencies(first, &kernel, &residual);
+            for (lane, w) in (first..=n / 2).take(LANES).enumerate() {
+                (total.re[w], total.im[w]) = (re[lane] * scale, im[lane] * scale);
+                if w > 0 && w < n / 2 {
+                    (total.re[n - w], total.im[n - w]) = (re[lane] * scale, -im[lane] * scale);
+                }
             }
         }
         fourier.law(total, step_s)
     }
 
-    /// `sum over x of residual(x) * u(x) / U(x)`, where `u(x) = [x = 0] + busy * sum over s of h(s) phi_s u(x - s)`.
-    fn at_frequency(&self, w: usize, kernel: &[(usize, &Spectrum)], residual: &[Option<Spectrum>]) -> (f64, f64) {
-        let terms: Vec<(usize, f64, f64)> = kernel
+    /// `sum over x of residual(x) * u(x) / U(x)`, where `u(x) = [x = 0] + busy * sum over s of h(s) phi_s u(x - s)`, at
+    /// [`LANES`] frequencies.
+    fn at_frequencies(
+        &self,
+        first: usize,
+        kernel: &[(usize, &Spectrum)],
+        residual: &[Option<Spectrum>],
+    ) -> (Lanes, Lanes) {
+        let lanes = |of: &[f64], factor: f64| -> Lanes {
+            std::array::from_fn(|l| of.get(first + l).copied().unwrap_or_default() * factor)
+        };
+        let terms: Vec<(usize, Lanes, Lanes)> = kernel
             .iter()
-            .map(|&(s, f)| (s, self.busy * self.sizes[s] * f.re[w], self.busy * self.sizes[s] * f.im[w]))
+            .filter(|k| k.0 > 0)
+            .map(|&(s, f)| {
+                let weight = self.growth * self.sizes[s];
+                (s, lanes(&f.re, weight), lanes(&f.im, weight))
+            })
             .collect();
         let points = self.services.points();
-        let (mut u_re, mut u_im) = (vec![0.0; points], vec![0.0; points]);
-        let (mut re, mut im) = (0.0, 0.0);
+        let mut u: Vec<(Lanes, Lanes)> = Vec::with_capacity(points);
+        let (mut re, mut im) = ([0.0; LANES], [0.0; LANES]);
         for x in 0..points {
-            let mut sum = (if x == 0 { 1.0 } else { 0.0 }, 0.0);
-            for &(s, a, b) in terms.iter().take_while(|t| t.0 <= x).filter(|t| t.0 > 0) {
-                let (c, d) = (u_re[x - s], u_im[x - s]);
-                sum.0 += a * c - b * d;
-                sum.1 += a * d + b * c;
+            let mut sum = ([if x == 0 { 1.0 } else { 0.0 }; LANES], [0.0; LANES]);
+            for (s, a, b) in terms.iter().take_while(|t| t.0 <= x) {
+                add_product(&mut sum, a, b, &u[x - s]);
             }
-            (u_re[x], u_im[x]) = sum;
+            u.push(sum);
             if let (Some(r), true) = (&residual[x], self.renewal[x] > 0.0) {
-                let (a, b) = (r.re[w] / self.renewal[x], r.im[w] / self.renewal[x]);
-                re += a * sum.0 - b * sum.1;
-                im += a * sum.1 + b * sum.0;
+                let weight = 1.0 / self.renewal[x];
+                let mut all = (re, im);
+                add_product(&mut all, &lanes(&r.re, weight), &lanes(&r.im, weight), &sum);
+                (re, im) = all;
             }
         }
         (re, im)
@@ -305,6 +334,18 @@ impl ReservedChain {
     }
 }
 
+/// Frequencies that are treated together.
+const LANES: usize = 8;
+type Lanes = [f64; LANES];
+
+/// Adds `(a + i b) (c + i d)`, lane by lane.
+fn add_product(sum: &mut (Lanes, Lanes), a: &Lanes, b: &Lanes, (c, d): &(Lanes, Lanes)) {
+    for l in 0..LANES {
+        sum.0[l] += a[l] * c[l] - b[l] * d[l];
+        sum.1[l] += a[l] * d[l] + b[l] * c[l];
+    }
+}
+
 impl Seen {
     /// Law of own prefill and first decode step of an accepted request, idle or busy.
     fn first_token(&self, system: &System, step_s: f64, idle: bool) -> TimeLaw {
@@ -316,10 +357,16 @@ impl Seen {
             if tokens >= system.kv_tokens() {
                 break;
             }
-            let accepted: f64 = room
-                .iter()
-                .map(|&(free, chance)| if free > tokens as f64 { chance * holds((free - tokens as f64) as usize) } else { 0.0 })
-                .sum();
+            let accepted: f64 =
+                room.iter()
+                    .map(|&(free, chance)| {
+                        if free > tokens as f64 {
+                            chance * holds((free - tokens as f64) as usize)
+                        } else {
+                            0.0
+                        }
+                    })
+                    .sum();
             law.put(system.steps().prefill_s(tokens as f64, 1) + system.steps().decode_s(1), p * accepted);
         }
         let total = law.total();
@@ -344,10 +391,16 @@ impl Seen {
         room.extend(self.room(true));
         let (mut mass, mut sum) = (0.0, 0.0);
         for (tokens, &p) in system.output().masses().iter().enumerate().filter(|x| *x.1 > 1e-12) {
-            let accepted: f64 = room
-                .iter()
-                .map(|&(free, chance)| if free > tokens as f64 { chance * holds((free - tokens as f64) as usize) } else { 0.0 })
-                .sum();
+            let accepted: f64 =
+                room.iter()
+                    .map(|&(free, chance)| {
+                        if free > tokens as f64 {
+                            chance * holds((free - tokens as f64) as usize)
+                        } else {
+                            0.0
+                        }
+                    })
+                    .sum();
             mass += p * accepted;
             sum += p * accepted * tokens as f64;
         }
