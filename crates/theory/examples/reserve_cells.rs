@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use kendall_theory::batching::{NotApplicable, Prediction, System, phase_type, reserved_kv};
+use kendall_theory::batching::{NotApplicable, Prediction, System, closed_form, phase_type, reserved_kv};
 
 type Cell = BTreeMap<String, f64>;
 type Solver = fn(&System) -> Result<Prediction, NotApplicable>;
@@ -31,7 +31,8 @@ fn main() {
     let only = std::env::args().nth(2);
     let mut reader = csv::Reader::from_path(&path).unwrap();
     let cells: Vec<Cell> = reader.deserialize().map(|row| row.unwrap()).collect();
-    let models: [(&str, Solver); 2] = [("phase-type", phase_type), ("reserved", reserved_kv)];
+    let models: [(&str, Solver); 3] =
+        [("closed-form", closed_form), ("phase-type", phase_type), ("reserved", reserved_kv)];
     for (name, solve) in models {
         if only.as_deref().is_some_and(|o| o != name) {
             continue;

@@ -20,15 +20,22 @@ pub(super) struct Found {
     pub phases: Vec<f64>,
 }
 
-/// Points of the widest grid.
-const MOST_POINTS: usize = 16_384;
-/// Finest grid step (s).
-const FINEST_STEP_S: f64 = 1e-3;
+/// How fine the law is computed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grid {
+    /// Finest time step (s).
+    pub finest_step_s: f64,
+    /// Most points.
+    pub most_points: usize,
+    /// Most requests of one prefill step that are told apart.
+    pub most_joined: usize,
+}
+
 /// Probability of what lies beyond the grid.
 const BEYOND: f64 = 1e-7;
 
 /// Law of the time to first token over everything that is found.
-pub(super) fn law(system: &System, kv: &KvTable, moves: &PhaseMoves, found: &[Found]) -> TimeLaw {
+pub(super) fn law(system: &System, kv: &KvTable, moves: &PhaseMoves, found: &[Found], grid: Grid) -> TimeLaw {
     let total: f64 = found.iter().map(|f| f.chance).sum();
     let batch = system.max_batch();
     let starts: Vec<_> = found
@@ -44,9 +51,9 @@ pub(super) fn law(system: &System, kv: &KvTable, moves: &PhaseMoves, found: &[Fo
         .map(|(f, clock)| Waiting::new(system, kv, f, clock))
         .collect();
     let horizon_s = horizon_s(&waiting, total) + 1.0;
-    let points = ((horizon_s / FINEST_STEP_S) as usize).next_power_of_two().clamp(1024, MOST_POINTS);
-    let step_s = (horizon_s / points as f64).max(FINEST_STEP_S);
-    let mut rounds = Rounds::new(system, kv, step_s);
+    let points = ((horizon_s / grid.finest_step_s) as usize).next_power_of_two().clamp(512, grid.most_points);
+    let step_s = (horizon_s / points as f64).max(grid.finest_step_s);
+    let mut rounds = Rounds::new(system, kv, step_s, grid.most_joined);
     let mut law = TimeLaw::zero(step_s);
     for f in found.iter().filter(|f| f.count < batch && f.chance > 1e-12 * total) {
         law.add(&free_place(system, &mut rounds, f), f.chance / total);

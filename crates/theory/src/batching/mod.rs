@@ -4,6 +4,7 @@
 //! one case with an exact classical answer, a batch of one request.
 
 mod chain;
+mod closed_form;
 mod first_token;
 mod grid;
 mod kernels;
@@ -21,6 +22,7 @@ pub mod study;
 mod system;
 mod waits;
 
+pub use closed_form::closed_form;
 pub use grid::TimeLaw;
 pub use lengths::{LengthLaw, LengthLawError};
 pub use phase_type::phase_type;

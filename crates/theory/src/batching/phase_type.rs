@@ -1,7 +1,7 @@
 //! The phase-type model: stationary chain, PASTA, law of the time to first token.
 
 use super::chain::{Chain, Mode};
-use super::first_token::{Found, law};
+use super::first_token::{Found, Grid, law};
 use super::kv::{KvTable, OutputMoments};
 use super::phases::{PhaseMoves, Phases};
 use super::prediction::{Model, NotApplicable, Prediction};
@@ -13,6 +13,9 @@ const KV_CELLS: usize = 384;
 const MOST_REQUESTS: usize = 2000;
 /// Most configurations of a full batch.
 const MOST_CONFIGURATIONS: usize = 600;
+
+/// Grid of the time to first token.
+const GRID: Grid = Grid { finest_step_s: 1e-3, most_points: 16_384, most_joined: 3 };
 
 /// Phase-type chain over the number in the system, the mode, and the phases of the active generations.
 ///
@@ -44,7 +47,7 @@ pub fn phase_type(system: &System) -> Result<Prediction, NotApplicable> {
             })
         })
         .sum();
-    let ttft = law(system, &kv, &moves, &found);
+    let ttft = law(system, &kv, &moves, &found, GRID);
     let mean_in_system = chain.chance.iter().enumerate().map(|(n, c)| n as f64 * c.iter().sum::<f64>()).sum();
     Ok(Prediction {
         model: Model::PhaseType,

@@ -140,8 +140,14 @@ pub(super) struct PhaseMoves {
 
 impl PhaseMoves {
     pub(super) fn new(phases: Phases, batch: usize) -> Self {
+        Self::with_sets(phases, batch, 0)
+    }
+
+    fn with_sets(phases: Phases, batch: usize, first: usize) -> Self {
         let m = phases.len();
-        let sets: Vec<Configurations> = (0..=batch).map(|b| Configurations::new(b, m)).collect();
+        let empty = || Configurations { counts: Vec::new(), index: std::collections::BTreeMap::new() };
+        let set = |b: usize| if b < first { empty() } else { Configurations::new(b, m) };
+        let sets: Vec<Configurations> = (0..=batch).map(set).collect();
         let moved = |counts: &[u16], from: Option<usize>, to: Option<usize>| {
             let mut next = counts.to_vec();
             if let Some(from) = from {
@@ -172,7 +178,7 @@ impl PhaseMoves {
                     .iter()
                     .map(|c| {
                         let last = m - 1;
-                        (c[last] > 0).then(|| {
+                        (c[last] > 0 && b > first).then(|| {
                             let rate = f64::from(c[last]) * phases.rates[last];
                             (rate, sets[b - 1].find(&moved(c, Some(last), None)))
                         })
@@ -194,6 +200,11 @@ impl PhaseMoves {
             });
         }
         Self { phases, sets, inner, leave, start }
+    }
+
+    /// The moves of a full batch alone; smaller batches but the next have no configurations.
+    pub(super) fn full_batch(phases: Phases, batch: usize) -> Self {
+        Self::with_sets(phases, batch, batch.saturating_sub(1))
     }
 
     /// Distribution over configurations after `more` requests have started from one configuration.

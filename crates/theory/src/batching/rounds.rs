@@ -7,8 +7,6 @@ use super::grid::TimeLaw;
 use super::kv::KvTable;
 use super::system::System;
 
-/// Most requests of one step that are told apart.
-const MOST_JOINED: usize = 3;
 /// Arrivals rarer than this during one step are counted with the next smaller number.
 const RARE: f64 = 1e-5;
 
@@ -17,6 +15,8 @@ pub(super) struct Rounds<'a> {
     system: &'a System,
     kv: &'a KvTable,
     step_s: f64,
+    /// Most requests of one step that are told apart.
+    most_joined: usize,
     /// `to_token[b][j - 1]`: from the start of a step with `j` prompts and `b` active to the first token.
     to_token: Vec<Vec<Option<TimeLaw>>>,
     /// Law of a prefill step with one prompt, by number active.
@@ -24,9 +24,16 @@ pub(super) struct Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
-    pub(super) fn new(system: &'a System, kv: &'a KvTable, step_s: f64) -> Self {
+    pub(super) fn new(system: &'a System, kv: &'a KvTable, step_s: f64, most_joined: usize) -> Self {
         let b = system.max_batch();
-        Self { system, kv, step_s, to_token: vec![vec![None; MOST_JOINED]; b + 1], single: vec![None; b + 1] }
+        Self {
+            system,
+            kv,
+            step_s,
+            most_joined,
+            to_token: vec![vec![None; most_joined]; b + 1],
+            single: vec![None; b + 1],
+        }
     }
 
     /// Grid step (s).
@@ -67,11 +74,11 @@ impl<'a> Rounds<'a> {
 
     /// From the start of a prefill step with `joined` prompts and `active` requests to the first token.
     pub(super) fn to_token(&mut self, active: usize, joined: usize) -> TimeLaw {
-        let slot = joined.min(MOST_JOINED) - 1;
+        let slot = joined.min(self.most_joined) - 1;
         if let Some(law) = &self.to_token[active][slot] {
             return law.clone();
         }
-        let step = self.prefill(active, joined.min(MOST_JOINED));
+        let step = self.prefill(active, joined.min(self.most_joined));
         let decode = TimeLaw::point(self.step_s, self.system.steps().decode_s(active));
         let mut law = TimeLaw::zero(self.step_s);
         for (count, part) in self.by_arrivals(&step, active) {
@@ -91,7 +98,7 @@ impl<'a> Rounds<'a> {
         let mut most = 0;
         let mut tail = 1.0 - libm::exp(-mean);
         let mut term = libm::exp(-mean);
-        while most < free.min(MOST_JOINED) && tail > RARE {
+        while most < free.min(self.most_joined) && tail > RARE {
             most += 1;
             term *= mean / most as f64;
             tail -= term;

@@ -81,8 +81,14 @@ impl Services {
                 }
             }
         }
+        let sum = |laws: &[TimeLaw]| laws.iter().map(TimeLaw::total).sum::<f64>();
+        let before = sum(&self.laws);
         for law in &mut self.laws {
             *law = law.without_negative();
+        }
+        let factor = before / sum(&self.laws);
+        for law in &mut self.laws {
+            *law = law.weighted(|_| factor);
         }
         self.drop_rare_sizes();
         self.size = self.laws.iter().map(TimeLaw::total).collect();
