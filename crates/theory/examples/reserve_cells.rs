@@ -1,9 +1,13 @@
-//! Every model of the loss system beside the precise simulated values of 48 cells: relative errors, cell by cell, and
-//! their mean and largest. Reads `reserve_stationary_48.csv`; its path is the first argument.
+//! Every model of the loss system beside simulated values: relative errors, cell by cell, and their mean and largest.
+//! Arguments: a CSV file of cells (`reserve_stationary_48.csv`, or what `simulate_laws` writes) and optionally one model.
 //!
 //! `cargo run --release -p kendall-theory --example reserve_cells -- ../shared/reference/reserve_stationary_48.csv`
+//! `cargo run --release -p kendall-theory --example reserve_cells -- crates/theory/tests/data/other_laws.csv`
 #![allow(clippy::disallowed_types, reason = "the example reports what a model costs")]
 #![allow(clippy::unwrap_used, reason = "an example that cannot go on has failed")]
+
+#[path = "../tests/support/sets.rs"]
+mod sets;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -43,17 +47,15 @@ fn main() {
         let mut slowest: f64 = 0.0;
         for cell in &cells {
             let (batch, kv) = (cell["B"] as usize, cell["K"] as usize);
-            let system = System::study(cell["lam"], batch, kv).unwrap();
+            let set = cell.get("set").map_or(0, |&set| set as usize);
+            let system = sets::system(set, cell["lam"], batch, kv);
             let start = Instant::now();
             let answer = solve(&system);
             let ms = start.elapsed().as_secs_f64() * 1e3;
             slowest = slowest.max(ms);
             let answer = match answer {
                 Ok(answer) => answer,
-                Err(why) => {
-                    println!("{:4} {batch:2} {kv:5} | {why}", cell["lam"]);
-                    continue;
-                }
+                Err(_) => continue,
             };
             print!("{:4} {batch:2} {kv:5} |", cell["lam"]);
             for ((metric, ours), errors) in METRICS.iter().zip(predicted(&answer)).zip(&mut errors) {

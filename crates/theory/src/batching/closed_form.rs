@@ -16,7 +16,7 @@ const KV_CELLS: usize = 192;
 /// Most requests in the system that the chain follows.
 const MOST_REQUESTS: usize = 400;
 /// Grid of the time to first token.
-const GRID: Grid = Grid { finest_step_s: 2.5e-3, most_points: 4096, most_joined: 2 };
+const GRID: Grid = Grid { finest_step_s: 2.5e-3, most_points: 2048, most_joined: 2, curve_points: 100 };
 /// Most requests in a batch whose phases are followed; the phases of a larger batch are many.
 const MOST_BATCH: usize = 256;
 
@@ -34,7 +34,9 @@ pub fn closed_form(system: &System) -> Result<Prediction, NotApplicable> {
     let kv = KvTable::new(system, KV_CELLS, MOST_REQUESTS);
     let moments = OutputMoments::of_accepted(&kv.kernels);
     let moves = PhaseMoves::full_batch(Phases::fit(&moments, if batch <= 16 { 3 } else { 2 }), batch);
-    let states: Vec<State> = (0..=kv.largest()).map(|n| State::new(system, &kv, &moments, n)).collect();
+    let prompt_scv = system.prompt().scv();
+    let states: Vec<State> =
+        (0..=kv.largest()).map(|n| State::new(system, &kv, &moments, prompt_scv, n)).collect();
     let chance = stationary(system, &states);
     let phases = equilibrium(&moves.phases, &moves.sets[batch]);
     let mut found = Vec::new();
@@ -76,7 +78,7 @@ struct State {
 }
 
 impl State {
-    fn new(system: &System, kv: &KvTable, output: &OutputMoments, n: usize) -> Self {
+    fn new(system: &System, kv: &KvTable, output: &OutputMoments, prompt_scv: f64, n: usize) -> Self {
         let occupancy = &kv.by_count[n];
         if n == 0 {
             return Self { rate_per_s: 0.0, prefill_share: 0.0, lost: occupancy.lost, scv: 1.0 };
@@ -92,7 +94,7 @@ impl State {
         let prefill_s = steps.prefill_s(occupancy.prompt, b);
         let share = prefill_s / (decode_s + prefill_s);
         let tokens_share = steps.at(b).prefill_token_s * occupancy.prompt / prefill_s.max(f64::MIN_POSITIVE);
-        let prefill_scv = tokens_share * tokens_share * system.prompt().scv();
+        let prefill_scv = tokens_share * tokens_share * prompt_scv;
         Self {
             rate_per_s: 1.0 / (decode_s + prefill_s),
             prefill_share: share,

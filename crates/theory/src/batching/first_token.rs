@@ -29,6 +29,8 @@ pub(super) struct Grid {
     pub most_points: usize,
     /// Most requests of one prefill step that are told apart.
     pub most_joined: usize,
+    /// Points of the law of a departure.
+    pub curve_points: usize,
 }
 
 /// Probability of what lies beyond the grid.
@@ -48,7 +50,7 @@ pub(super) fn law(system: &System, kv: &KvTable, moves: &PhaseMoves, found: &[Fo
         .iter()
         .filter(|f| f.count >= batch && f.chance > 0.0)
         .zip(&clocks)
-        .map(|(f, clock)| Waiting::new(system, kv, f, clock))
+        .map(|(f, clock)| Waiting::new(system, kv, f, clock, grid.curve_points))
         .collect();
     let horizon_s = horizon_s(&waiting, total) + 1.0;
     let points = ((horizon_s / grid.finest_step_s) as usize).next_power_of_two().clamp(512, grid.most_points);
@@ -96,13 +98,10 @@ struct Waiting {
     prompt: f64,
 }
 
-/// Points of a departure law.
-const CURVE_POINTS: usize = 240;
-
 impl Waiting {
     /// KV that is nearly full means short outputs ahead. The law of departures keeps its form: `y -> c y^g` takes its mean
     /// and spread to those of the work that fits.
-    fn new(system: &System, kv: &KvTable, found: &Found, clock: &Departures) -> Self {
+    fn new(system: &System, kv: &KvTable, found: &Found, clock: &Departures, points: usize) -> Self {
         let place = found.count + 1 - system.max_batch();
         let occupancy = &kv.by_count[found.count];
         let output = OutputMoments::of_accepted(&kv.kernels).mean;
@@ -112,8 +111,8 @@ impl Waiting {
         let power = (1.0 - (1.0 - spread) * (1.0 - 0.5 / k)).clamp(0.2, 2.0);
         let (mean, deviation) = clock.moments();
         let end = mean + 9.0 * deviation;
-        let at = |i: usize| end * i as f64 / CURVE_POINTS as f64;
-        let raw: Vec<(f64, f64)> = (0..=CURVE_POINTS).map(|i| (at(i), clock.cdf(at(i)))).collect();
+        let at = |i: usize| end * i as f64 / points as f64;
+        let raw: Vec<(f64, f64)> = (0..=points).map(|i| (at(i), clock.cdf(at(i)))).collect();
         let raised: f64 =
             raw.windows(2).map(|w| (w[1].1 - w[0].1) * libm::pow(f64::midpoint(w[0].0, w[1].0), power)).sum();
         let scale = mean_ratio * mean / raised * output * system.steps().decode_s(system.max_batch());

@@ -15,7 +15,7 @@ const MOST_REQUESTS: usize = 2000;
 const MOST_CONFIGURATIONS: usize = 600;
 
 /// Grid of the time to first token.
-const GRID: Grid = Grid { finest_step_s: 1e-3, most_points: 16_384, most_joined: 3 };
+const GRID: Grid = Grid { finest_step_s: 1e-3, most_points: 16_384, most_joined: 3, curve_points: 240 };
 
 /// Phase-type chain over the number in the system, the mode, and the phases of the active generations.
 ///

@@ -105,9 +105,13 @@ impl<'a> Rounds<'a> {
         }
         let chance = |k: usize, t: f64| {
             let x = rate * t;
-            let term =
-                |i: usize| libm::exp(-x + i as f64 * libm::log(x.max(1e-300)) - libm::lgamma(i as f64 + 1.0));
-            if k < most { term(k) } else { (1.0 - (0..k).map(term).sum::<f64>()).max(0.0) }
+            let mut term = libm::exp(-x);
+            let mut fewer = 0.0;
+            for i in 1..=k {
+                fewer += term;
+                term *= x / i as f64;
+            }
+            if k < most { term } else { (1.0 - fewer).max(0.0) }
         };
         (0..=most).map(|k| (k, duration.weighted(|t| chance(k, t)).trimmed())).collect()
     }
