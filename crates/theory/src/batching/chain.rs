@@ -7,6 +7,8 @@
 //! Taksar & Heyman 1985 (elimination without subtraction).
 
 use super::kv::KvTable;
+use super::linear::{add_row, expected_visits, multiply};
+use super::phase_kv::PhaseKv;
 use super::phases::PhaseMoves;
 use super::system::System;
 
@@ -55,8 +57,10 @@ impl Level {
         let active = n.min(batch);
         let mut level = Self { blocks: Vec::new(), len: 0 };
         level.push(Mode::Decode, active, moves);
-        for later in 0..=PREFILL_CAP {
-            for joined in 1..=PREFILL_CAP {
+        // Whoever joins a full batch does so alone: steps that began with free places end soon above it.
+        let cap = if n > batch + 1 { 1 } else { PREFILL_CAP };
+        for later in 0..=if cap == 1 { 0 } else { cap } {
+            for joined in 1..=cap {
                 if joined + later <= active {
                     for stage in 1..=PREFILL_STAGES {
                         level.push(Mode::Prefill { joined, later, stage }, active - joined - later, moves);
@@ -83,6 +87,8 @@ pub(super) struct Chain {
     pub levels: Vec<Level>,
     /// By level and state.
     pub chance: Vec<Vec<f64>>,
+    /// By level and state: probability that an arrival is lost.
+    pub lost: Vec<Vec<f64>>,
 }
 
 /// What leaves a state, by rate.
@@ -110,15 +116,19 @@ struct Builder<'a> {
     kv: &'a KvTable,
     moves: &'a PhaseMoves,
     levels: Vec<Level>,
+    /// By level and state: probability that an arrival is lost.
+    lost: Vec<Vec<f64>>,
 }
 
 impl Chain {
-    pub(super) fn solve(system: &System, kv: &KvTable, moves: &PhaseMoves) -> Self {
-        let levels = (0..=kv.largest()).map(|n| Level::new(n, system.max_batch(), moves)).collect();
-        let builder = Builder { system, kv, moves, levels };
+    pub(super) fn solve(system: &System, kv: &KvTable, phase_kv: &PhaseKv, moves: &PhaseMoves) -> Self {
+        let levels: Vec<Level> =
+            (0..=kv.largest()).map(|n| Level::new(n, system.max_batch(), moves)).collect();
+        let lost = levels.iter().enumerate().map(|(n, level)| lost(kv, phase_kv, level, n)).collect();
+        let builder = Builder { system, kv, moves, levels, lost };
         let reduced = builder.pass_down();
         let chance = builder.pass_up(&reduced);
-        Self { levels: builder.levels, chance }
+        Self { levels: builder.levels, chance, lost: builder.lost }
     }
 
     /// Number of states.
@@ -127,19 +137,28 @@ impl Chain {
     }
 }
 
+/// Probability that an arrival is lost in each state of a level: that of the product form, shared out over configurations.
+fn lost(kv: &KvTable, phase_kv: &PhaseKv, level: &Level, n: usize) -> Vec<f64> {
+    let occupancy = kv.by_count[n];
+    let by_block = |block: &Block| {
+        let others = n - block.decoding;
+        if block.mode == Mode::Decode {
+            phase_kv.lost(block.decoding, others, occupancy.lost)
+        } else {
+            phase_kv.lost_in_prefill(block.decoding, others - 1, occupancy.lost_in_prefill)
+        }
+    };
+    level.blocks.iter().flat_map(by_block).collect()
+}
+
 impl Builder<'_> {
     fn top(&self) -> usize {
         self.levels.len() - 1
     }
 
     /// Rate of arrivals that are accepted; none at the top.
-    fn arrivals_per_s(&self, n: usize, mode: Mode) -> f64 {
-        let occupancy = &self.kv.by_count[n];
-        if n == self.top() {
-            return 0.0;
-        }
-        let lost = if mode == Mode::Decode { occupancy.lost } else { occupancy.lost_in_prefill };
-        self.system.arrival_rate_per_s() * (1.0 - lost)
+    fn arrivals_per_s(&self, n: usize, state: usize) -> f64 {
+        if n == self.top() { 0.0 } else { self.system.arrival_rate_per_s() * (1.0 - self.lost[n][state]) }
     }
 
     /// First state of the doors of level `n`, and how many there are.
@@ -167,7 +186,7 @@ impl Builder<'_> {
     }
 
     fn arrivals(&self, n: usize, block: &Block, c: usize, exits: &mut Exits) {
-        let rate = self.arrivals_per_s(n, block.mode);
+        let rate = self.arrivals_per_s(n, block.first + c);
         if rate <= 0.0 {
             return;
         }
@@ -180,10 +199,20 @@ impl Builder<'_> {
         };
         if let Some(to) = above.block(target) {
             exits.up.push((rate, to.first + c));
-        } else if let Some(to) = above.block(block.mode) {
+        } else if let (Mode::Prefill { joined, stage, .. }, false) = (block.mode, full) {
             // Beyond the cap: prefilled at once.
-            for &(p, start) in &self.moves.start[block.decoding][c] {
-                exits.up.push((rate * p, to.first + start));
+            let fewer = Mode::Prefill { joined, later: PREFILL_CAP, stage };
+            if let Some(to) = above.block(fewer) {
+                for &(p, start) in &self.moves.start[block.decoding][c] {
+                    exits.up.push((rate * p, to.first + start));
+                }
+            }
+        } else if let Mode::Prefill { joined, later, stage } = block.mode {
+            let alone = Mode::Prefill { joined: 1, later: 0, stage };
+            if let Some(to) = above.block(alone) {
+                for (p, start) in self.moves.started(block.decoding, c, joined + later - 1) {
+                    exits.up.push((rate * p, to.first + start));
+                }
             }
         }
     }
@@ -328,79 +357,10 @@ impl Builder<'_> {
     }
 }
 
-/// Adds `share` times row `from` to row `into`; `from` comes first.
-fn add_row(matrix: &mut [f64], width: usize, into: usize, from: usize, share: f64) {
-    let (head, tail) = matrix.split_at_mut(into * width);
-    for (x, y) in tail[..width].iter_mut().zip(&head[from * width..(from + 1) * width]) {
-        *x += share * y;
-    }
-}
-
 /// Keeps the weights of a long way up inside the range of numbers.
 fn rescale(chance: &mut [Vec<f64>]) {
     let top: f64 = chance.last().map_or(0.0, |level| level.iter().sum());
     if top > 1e100 {
         chance.iter_mut().flatten().for_each(|p| *p /= top);
     }
-}
-
-/// Product of matrices by rows, `inner` columns on the left and `width` on the right.
-fn multiply(left: &[f64], right: &[f64], inner: usize, width: usize) -> Vec<f64> {
-    let rows = left.len() / inner;
-    let mut product = vec![0.0; rows * width];
-    for i in 0..rows {
-        for k in 0..inner {
-            let l = left[i * inner + k];
-            if l > 0.0 {
-                for j in 0..width {
-                    product[i * width + j] += l * right[k * width + j];
-                }
-            }
-        }
-    }
-    product
-}
-
-/// `(I - P)^-1` for a substochastic matrix whose rows miss `leaves`, without subtraction: Grassmann, Taksar & Heyman.
-fn expected_visits(moves: &[f64], leaves: &[f64]) -> Vec<f64> {
-    let n = leaves.len();
-    let mut p = moves.to_vec();
-    let mut out = leaves.to_vec();
-    // Right-hand sides: the unit matrix.
-    let mut x = vec![0.0; n * n];
-    for i in 0..n {
-        x[i * n + i] = 1.0;
-    }
-    let mut pivots = vec![0.0; n];
-    for k in (0..n).rev() {
-        // What leaves k for states not yet eliminated, or for good.
-        let pivot = p[k * n..k * n + k].iter().sum::<f64>() + out[k];
-        pivots[k] = pivot;
-        for i in 0..k {
-            let share = p[i * n + k] / pivot;
-            if share > 0.0 {
-                for j in 0..k {
-                    p[i * n + j] += share * p[k * n + j];
-                }
-                out[i] += share * out[k];
-                for j in 0..n {
-                    x[i * n + j] += share * x[k * n + j];
-                }
-            }
-        }
-    }
-    for k in 0..n {
-        for i in 0..k {
-            let share = p[k * n + i];
-            if share > 0.0 {
-                for j in 0..n {
-                    x[k * n + j] += share * x[i * n + j];
-                }
-            }
-        }
-        for j in 0..n {
-            x[k * n + j] /= pivots[k];
-        }
-    }
-    x
 }

@@ -7,14 +7,14 @@
 
 use super::first_token::{Found, Grid, law};
 use super::kv::{KvTable, OutputMoments};
-use super::phases::{Configurations, PhaseMoves, Phases};
+use super::phases::{PhaseMoves, Phases, equilibrium};
 use super::prediction::{Model, NotApplicable, Prediction};
 use super::system::System;
 
 /// Lattice cells of the KV cache.
 const KV_CELLS: usize = 192;
 /// Most requests in the system that the chain follows.
-const MOST_REQUESTS: usize = 400;
+const MOST_REQUESTS: usize = 2000;
 /// Grid of the time to first token.
 const GRID: Grid = Grid { finest_step_s: 2.5e-3, most_points: 2048, most_joined: 2, curve_points: 100 };
 /// Most requests in a batch whose phases are followed; the phases of a larger batch are many.
@@ -23,7 +23,7 @@ const MOST_BATCH: usize = 256;
 /// Birth-death chain with corrections, in milliseconds.
 ///
 /// # Errors
-/// A batch of more than 256.
+/// A batch of more than 256, or an overload that keeps more than 2,000 requests inside.
 pub fn closed_form(system: &System) -> Result<Prediction, NotApplicable> {
     let batch = system.max_batch();
     if batch > MOST_BATCH {
@@ -32,6 +32,10 @@ pub fn closed_form(system: &System) -> Result<Prediction, NotApplicable> {
         return Err(NotApplicable { model: Model::ClosedForm, reason });
     }
     let kv = KvTable::new(system, KV_CELLS, MOST_REQUESTS);
+    if !kv.complete {
+        let reason = format!("more than {MOST_REQUESTS} requests in the system");
+        return Err(NotApplicable { model: Model::ClosedForm, reason });
+    }
     let moments = OutputMoments::of_accepted(&kv.kernels);
     let moves = PhaseMoves::full_batch(Phases::fit(&moments, if batch <= 16 { 3 } else { 2 }), batch);
     let prompt_scv = system.prompt().scv();
@@ -145,32 +149,4 @@ fn queue_ratio(lambda: f64, mu: f64, scv: f64) -> f64 {
         let queue = 0.5 * (1.0 + scv) * lambda / (mu - lambda);
         libm::log(queue / (1.0 + queue))
     }
-}
-
-/// Law of the configuration of a full batch in equilibrium: each request in each phase by its mean time there.
-fn equilibrium(phases: &Phases, set: &Configurations) -> Vec<f64> {
-    let mut reached = 0.0;
-    let times: Vec<f64> = phases
-        .starts
-        .iter()
-        .zip(&phases.rates)
-        .map(|(start, rate)| {
-            reached += start;
-            reached / rate
-        })
-        .collect();
-    let total: f64 = times.iter().sum();
-    let log_factorial = |n: u16| libm::lgamma(f64::from(n) + 1.0);
-    set.counts
-        .iter()
-        .map(|counts| {
-            let batch: u16 = counts.iter().sum();
-            let log: f64 = counts
-                .iter()
-                .zip(&times)
-                .map(|(&c, t)| f64::from(c) * libm::log((t / total).max(1e-300)) - log_factorial(c))
-                .sum();
-            libm::exp(log + log_factorial(batch))
-        })
-        .collect()
 }

@@ -70,7 +70,7 @@ pub(super) fn law(system: &System, kv: &KvTable, moves: &PhaseMoves, found: &[Fo
 fn free_place(system: &System, rounds: &mut Rounds<'_>, found: &Found) -> TimeLaw {
     let n = found.count;
     let (rest, during, joined) = match found.prefill {
-        None if n == 0 => return rounds.to_token(1, 1),
+        None if n == 0 => return rounds.until_token(1, 1),
         None => {
             let decode_s = system.steps().decode_s(n);
             // All arrivals of one decode step share the prefill, those before this one too.
@@ -82,7 +82,7 @@ fn free_place(system: &System, rounds: &mut Rounds<'_>, found: &Found) -> TimeLa
     let counted = during.map_or_else(|| rest.clone(), |s| TimeLaw::point(rounds.step_s(), s));
     for (count, part) in rounds.by_arrivals(&counted, n + 1) {
         let ahead = if during.is_some() { rest.weighted(|_| part.total()) } else { part };
-        law.add(&ahead.plus(&rounds.to_token(n + 1 + count, joined + count)), 1.0);
+        law.add(&ahead.plus(&rounds.until_token(n + 1 + count, joined + count)), 1.0);
     }
     law
 }
@@ -106,8 +106,8 @@ impl Waiting {
         let occupancy = &kv.by_count[found.count];
         let output = OutputMoments::of_accepted(&kv.kernels).mean;
         let k = place as f64;
-        let mean_ratio = (1.0 - 1.0 / k) * occupancy.ahead.mean_ratio + occupancy.ahead.first_ratio / k;
-        let spread = occupancy.ahead.deviation_ratio / occupancy.ahead.mean_ratio;
+        let work = (1.0 - 1.0 / k) * occupancy.ahead.mean + occupancy.ahead.first / k;
+        let spread = occupancy.ahead.deviation / occupancy.ahead.mean;
         let power = (1.0 - (1.0 - spread) * (1.0 - 0.5 / k)).clamp(0.2, 2.0);
         let (mean, deviation) = clock.moments();
         let end = mean + 9.0 * deviation;
@@ -115,7 +115,7 @@ impl Waiting {
         let raw: Vec<(f64, f64)> = (0..=points).map(|i| (at(i), clock.cdf(at(i)))).collect();
         let raised: f64 =
             raw.windows(2).map(|w| (w[1].1 - w[0].1) * libm::pow(f64::midpoint(w[0].0, w[1].0), power)).sum();
-        let scale = mean_ratio * mean / raised * output * system.steps().decode_s(system.max_batch());
+        let scale = work * mean / raised * output * system.steps().decode_s(system.max_batch());
         let curve = raw.iter().map(|&(y, p)| (scale * libm::pow(y, power), p)).collect();
         Self { place, prefill: found.prefill, chance: found.chance, curve, prompt: occupancy.prompt }
     }
@@ -129,9 +129,9 @@ impl Waiting {
     fn law(&self, step_s: f64, later_s: f64) -> TimeLaw {
         let mut mass = Vec::new();
         let (mut before, mut i) = (0.0, 0);
-        let mut point = 0;
+        let mut point = 0_u32;
         while i < self.curve.len() {
-            let t = (point as f64 + 0.5) * step_s - later_s;
+            let t = (f64::from(point) + 0.5) * step_s - later_s;
             while i < self.curve.len() && self.curve[i].0 < t {
                 i += 1;
             }
@@ -192,6 +192,6 @@ fn in_queue(system: &System, rounds: &mut Rounds<'_>, waiting: &[Waiting], fouri
         }
         all.add_product(&term, &ahead);
     }
-    all.times(&fourier.of(&rounds.to_token(batch, 1)));
+    all.times(&fourier.of(&rounds.until_token(batch, 1)));
     fourier.law(all, step_s)
 }

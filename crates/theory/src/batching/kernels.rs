@@ -94,6 +94,16 @@ impl SizeKernels {
         }
     }
 
+    /// The size law with each output length weighted.
+    pub(super) fn with_output_weight(&self, system: &System, weight: impl Fn(f64) -> f64) -> Kernel {
+        let points = self.points();
+        let fine = if points == system.kv_tokens() + 1 { 1 } else { 4 };
+        let step = self.step_tokens / fine as f64;
+        let prompt = project(system.prompt().masses(), |_| 1.0, step, fine * points);
+        let output = project(system.output().masses(), weight, step, fine * points);
+        coarsen(&convolve(&prompt, &output), fine, points)
+    }
+
     /// Lattice points.
     pub(super) fn points(&self) -> usize {
         self.size.len()

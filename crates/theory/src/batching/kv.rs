@@ -28,11 +28,11 @@ pub(super) struct Occupancy {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Ahead {
     /// Ratio of means.
-    pub mean_ratio: f64,
+    pub mean: f64,
     /// Ratio of the times to the first departure.
-    pub first_ratio: f64,
+    pub first: f64,
     /// Ratio of standard deviations.
-    pub deviation_ratio: f64,
+    pub deviation: f64,
 }
 
 /// Occupancies for n = 0, 1, ..., and acceptance by prompt length while a place is free.
@@ -40,6 +40,8 @@ pub(super) struct Ahead {
 pub(super) struct KvTable {
     pub kernels: SizeKernels,
     pub by_count: Vec<Occupancy>,
+    /// Whether the counts go as far as they matter.
+    pub complete: bool,
     /// For n < B: probability that a request fits, by its prompt's lattice point.
     fits_by_prompt: Vec<Kernel>,
 }
@@ -94,7 +96,7 @@ impl KvTable {
         unit[0] = 1.0;
         let accepted: f64 = kernels.size.iter().sum();
         let prompt_alone = kernels.prompt.iter().sum::<f64>() / accepted;
-        let none = Ahead { mean_ratio: 1.0, first_ratio: 1.0, deviation_ratio: 1.0 };
+        let none = Ahead { mean: 1.0, first: 1.0, deviation: 1.0 };
         let empty = Occupancy {
             lost: 1.0 - accepted,
             lost_in_prefill: 1.0 - accepted,
@@ -103,7 +105,7 @@ impl KvTable {
             prompt: prompt_alone,
             ahead: none,
         };
-        let mut table = Self { by_count: vec![empty], fits_by_prompt: Vec::new(), kernels };
+        let mut table = Self { by_count: vec![empty], complete: false, fits_by_prompt: Vec::new(), kernels };
         table.fits_by_prompt.push(table.fit_by_prompt(&unit));
         let mut base =
             Base { sums: cumulate(&unit), residual_sums: Vec::new(), residual_mass: Vec::new(), mass: unit };
@@ -112,7 +114,10 @@ impl KvTable {
         for n in 1..=most {
             let k = &table.kernels;
             let occupancy = occupancy(system, k, &probes, &base, previous.as_ref(), n);
-            let Some(occupancy) = occupancy else { break };
+            let Some(occupancy) = occupancy else {
+                table.complete = true;
+                break;
+            };
             let b = system.active(n);
             let mean_s = occupancy.rate_output * system.steps().decode_s(b) / b as f64
                 + system.steps().prefill_s(occupancy.prompt, b);
@@ -121,6 +126,7 @@ impl KvTable {
             top = top.max(log_weight);
             table.by_count.push(occupancy);
             if log_weight < top - 25.3 && n > batch {
+                table.complete = true;
                 break;
             }
             if n < batch {
@@ -131,6 +137,7 @@ impl KvTable {
             let mut next = convolve(&base.mass, grow);
             let scale: f64 = next.iter().sum();
             if scale <= 0.0 {
+                table.complete = true;
                 break;
             }
             for x in &mut next {
@@ -156,7 +163,8 @@ impl KvTable {
 
     /// Probability that a request with this prompt fits when it finds `n < B`.
     pub(super) fn fits_with_prompt(&self, n: usize, prompt_tokens: f64) -> f64 {
-        let fits = &self.fits_by_prompt[n];
+        // Beyond the largest number that can be inside nobody is accepted, so it does not matter which law is taken.
+        let fits = &self.fits_by_prompt[n.min(self.fits_by_prompt.len() - 1)];
         let place = prompt_tokens / self.kernels.step_tokens;
         let below = libm::floor(place);
         let share = place - below;
@@ -221,7 +229,7 @@ fn occupancy(
         rate_output: k.mean_output * inside / entering,
         residual_output: fitting(&k.residual, &base.sums) / inside,
         prompt: in_prefill / entering,
-        ahead: ahead.unwrap_or(Ahead { mean_ratio: 1.0, first_ratio: 1.0, deviation_ratio: 1.0 }),
+        ahead: ahead.unwrap_or(Ahead { mean: 1.0, first: 1.0, deviation: 1.0 }),
     })
 }
 
@@ -261,7 +269,7 @@ fn ahead(
     let deviation = (square - mean * mean).max(0.0).sqrt();
     let deviation_ratio = if free_variance > 0.0 { deviation / free_variance.sqrt() } else { 1.0 };
     let first_ratio = k.mean_output * all / fitting(&probes.size_size, &base.sums) / free.mean;
-    Some(Ahead { mean_ratio: mean / free_mean, first_ratio, deviation_ratio })
+    Some(Ahead { mean: mean / free_mean, first: first_ratio, deviation: deviation_ratio })
 }
 
 /// Moments of the output of a request that fits into the empty KV cache, and of its residual in decode (tokens).

@@ -27,30 +27,29 @@ impl Phases {
         if most == 1 {
             return Self { rates: vec![1.0], starts: vec![1.0] };
         }
-        match Self::with_slow_start(equal, scv, third) {
-            Some(fit) => fit,
-            None => {
-                let equal = (libm::round(1.0 / scv.max(1e-9)) as usize).clamp(1, most);
-                let mut starts = vec![0.0; equal];
-                starts[0] = 1.0;
-                Self { rates: vec![equal as f64; equal], starts }
-            }
-        }
+        Self::with_slow_start(equal, scv, third).unwrap_or_else(|| {
+            let equal = (libm::round(1.0 / scv.max(1e-9)) as usize).clamp(1, most);
+            let mut starts = vec![0.0; equal];
+            starts[0] = 1.0;
+            Self { rates: vec![equal as f64; equal], starts }
+        })
     }
 
     /// Equal phases of total mean `z`, before them with probability `p` a phase of mean `y`: `p y = 1 - z`,
     /// variance `z^2 / k + 2 p y^2 - (p y)^2`; `z` is chosen for the third cumulant.
     fn with_slow_start(equal: usize, scv: f64, third: f64) -> Option<Self> {
-        let k = equal as f64;
+        let count = equal as f64;
+        // What the slow phase adds to the mean, and its own mean.
         let solve = |z: f64| {
-            let e = 1.0 - z;
-            let y = (scv - z * z / k + e * e) / (2.0 * e);
-            (e, y)
+            let rest = 1.0 - z;
+            (rest, (scv - z * z / count + rest * rest) / (2.0 * rest))
         };
         let error = |z: f64| {
-            let (e, y) = solve(z);
-            let cumulant = 2.0 * z * z * z / (k * k) + 6.0 * e * y * y - 6.0 * e * e * y + 2.0 * e * e * e;
-            (y >= e && y > 0.0).then_some((cumulant - third).abs())
+            let (rest, slow) = solve(z);
+            let cumulant = 2.0 * z * z * z / (count * count) + 6.0 * rest * slow * slow
+                - 6.0 * rest * rest * slow
+                + 2.0 * rest * rest * rest;
+            (slow >= rest && slow > 0.0).then_some((cumulant - third).abs())
         };
         let points = 4000;
         let grid = |i: usize| i as f64 / points as f64;
@@ -63,23 +62,38 @@ impl Phases {
             let (left, right) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
             match (error(left), error(right)) {
                 (Some(l), Some(r)) if l > r => low = left,
-                (Some(_), Some(_)) | (Some(_), None) => high = right,
+                (Some(_), _) => high = right,
                 (None, Some(_)) => low = left,
                 (None, None) => break,
             }
         }
         let z = [f64::midpoint(low, high), grid(best)].into_iter().find(|&z| error(z).is_some())?;
-        let (e, y) = solve(z);
-        let p = e / y;
-        let mut rates = vec![1.0 / y];
-        rates.extend(std::iter::repeat_n(k / z, equal));
+        let (rest, slow) = solve(z);
+        let mut rates = vec![1.0 / slow];
+        rates.extend(std::iter::repeat_n(count / z, equal));
         let mut starts = vec![0.0; equal + 1];
-        (starts[0], starts[1]) = (p, 1.0 - p);
+        (starts[0], starts[1]) = (rest / slow, 1.0 - rest / slow);
         Some(Self { rates, starts })
     }
 
     pub(super) fn len(&self) -> usize {
         self.rates.len()
+    }
+
+    /// Mean time to the end from each phase.
+    pub(super) fn mean_to_end(&self) -> Vec<f64> {
+        let mut sum = 0.0;
+        let mut means: Vec<f64> = self
+            .rates
+            .iter()
+            .rev()
+            .map(|rate| {
+                sum += 1.0 / rate;
+                sum
+            })
+            .collect();
+        means.reverse();
+        means
     }
 }
 
@@ -221,4 +235,32 @@ impl PhaseMoves {
         }
         now
     }
+}
+
+/// Law of the configuration of a batch in equilibrium: each request in each phase by its mean time there.
+pub(super) fn equilibrium(phases: &Phases, set: &Configurations) -> Vec<f64> {
+    let mut reached = 0.0;
+    let times: Vec<f64> = phases
+        .starts
+        .iter()
+        .zip(&phases.rates)
+        .map(|(start, rate)| {
+            reached += start;
+            reached / rate
+        })
+        .collect();
+    let total: f64 = times.iter().sum();
+    let log_factorial = |n: u16| libm::lgamma(f64::from(n) + 1.0);
+    set.counts
+        .iter()
+        .map(|counts| {
+            let batch: u16 = counts.iter().sum();
+            let log: f64 = counts
+                .iter()
+                .zip(&times)
+                .map(|(&c, t)| f64::from(c) * libm::log((t / total).max(1e-300)) - log_factorial(c))
+                .sum();
+            libm::exp(log + log_factorial(batch))
+        })
+        .collect()
 }

@@ -6,14 +6,19 @@
 //! their luck one after the other as its service lasts; then its size is given back. What the renewal sequence is made of
 //! follows from the solution (the law of accepted sizes, the busy fraction), so the chain is solved a few times.
 
+use super::attempts::{after_service, attempts};
 use super::grid::{Fourier, Spectrum, TimeLaw};
 use super::kernels::cumulate;
+use super::linear::stationary;
 use super::prediction::{Model, NotApplicable, Prediction};
+use super::seen::Seen;
 use super::services::Services;
 use super::system::System;
 
 /// Lattice cells in a mean request, as far as there are [`KV_CELLS`] of them.
 const CELLS_IN_REQUEST: f64 = 20.0;
+/// Fewest lattice cells in a mean request with which the chain is offered.
+const FEWEST_CELLS_IN_REQUEST: f64 = 3.0;
 /// Smallest and largest number of lattice cells of the KV cache.
 const KV_CELLS: (usize, usize) = (96, 160);
 /// Fixed-point rounds, and the change that ends them.
@@ -25,7 +30,7 @@ const NEGLIGIBLE: f64 = 1e-10;
 /// Chain of reserved KV at departures, for `max_batch = 1`.
 ///
 /// # Errors
-/// A batch of more than one.
+/// A batch of more than one, or a KV cache of more than about 53 mean requests.
 pub fn reserved_kv(system: &System) -> Result<Prediction, NotApplicable> {
     if system.max_batch() > 1 {
         let reason = format!(
@@ -34,7 +39,16 @@ pub fn reserved_kv(system: &System) -> Result<Prediction, NotApplicable> {
         );
         return Err(NotApplicable { model: Model::ReservedKv, reason });
     }
-    let chain = ReservedChain::solve(system);
+    let mean_size = system.prompt().mean() + system.output().mean();
+    let most_kv = mean_size * KV_CELLS.1 as f64 / FEWEST_CELLS_IN_REQUEST;
+    if system.kv_tokens() as f64 > most_kv {
+        let reason = format!(
+            "kv_tokens = {}: with requests of {mean_size:.0} tokens the lattice is too coarse above {most_kv:.0}",
+            system.kv_tokens()
+        );
+        return Err(NotApplicable { model: Model::ReservedKv, reason });
+    }
+    let chain = ReservedChain::solve(system, mean_size);
     let seen = chain.seen();
     let ttft = chain.ttft(system, &seen);
     let accepted = 1.0 - seen.lost;
@@ -68,22 +82,8 @@ struct ReservedChain {
     growth: f64,
 }
 
-/// What attempts see.
-struct Seen {
-    /// Reserved KV seen while busy, in attempts for each departure.
-    busy: Vec<f64>,
-    /// Attempts for each departure that find the system empty.
-    idle: f64,
-    lost: f64,
-    /// Probability that an accepted request has found this much reserved, by lattice point; `busy` first, then idle.
-    accepted_busy: Vec<f64>,
-    accepted_idle: f64,
-    step_tokens: f64,
-}
-
 impl ReservedChain {
-    fn solve(system: &System) -> Self {
-        let mean_size = system.prompt().mean() + system.output().mean();
+    fn solve(system: &System, mean_size: f64) -> Self {
         let cells = (CELLS_IN_REQUEST * system.kv_tokens() as f64 / mean_size) as usize;
         let services = Services::new(system, cells.clamp(KV_CELLS.0, KV_CELLS.1));
         let points = services.points();
@@ -344,144 +344,6 @@ fn add_product(sum: &mut (Lanes, Lanes), a: &Lanes, b: &Lanes, (c, d): &(Lanes, 
         sum.0[l] += a[l] * c[l] - b[l] * d[l];
         sum.1[l] += a[l] * d[l] + b[l] * c[l];
     }
-}
-
-impl Seen {
-    /// Law of own prefill and first decode step of an accepted request, idle or busy.
-    fn first_token(&self, system: &System, step_s: f64, idle: bool) -> TimeLaw {
-        let room = self.room(idle);
-        let mut law = TimeLaw::zero(step_s);
-        let output = cumulate(system.output().masses());
-        let holds = |tokens: usize| output[tokens.min(output.len() - 1)];
-        for (tokens, &p) in system.prompt().masses().iter().enumerate().filter(|x| *x.1 > 1e-12) {
-            if tokens >= system.kv_tokens() {
-                break;
-            }
-            let accepted: f64 =
-                room.iter()
-                    .map(|&(free, chance)| {
-                        if free > tokens as f64 {
-                            chance * holds((free - tokens as f64) as usize)
-                        } else {
-                            0.0
-                        }
-                    })
-                    .sum();
-            law.put(system.steps().prefill_s(tokens as f64, 1) + system.steps().decode_s(1), p * accepted);
-        }
-        let total = law.total();
-        law.weighted(|_| 1.0 / total)
-    }
-
-    /// Free KV (tokens) that an attempt finds, with weights.
-    fn room(&self, idle: bool) -> Vec<(f64, f64)> {
-        let last = self.busy.len() as f64 - 0.5;
-        let free = |r: usize| (last - r as f64) * self.step_tokens;
-        if idle {
-            return vec![(free(0), self.idle)];
-        }
-        self.busy.iter().enumerate().filter(|x| *x.1 > 1e-12).map(|(r, &p)| (free(r), p)).collect()
-    }
-
-    /// Mean output of accepted requests (tokens).
-    fn mean_output(&self, system: &System) -> f64 {
-        let prompt = cumulate(system.prompt().masses());
-        let holds = |tokens: usize| prompt[tokens.min(prompt.len() - 1)];
-        let mut room = self.room(false);
-        room.extend(self.room(true));
-        let (mut mass, mut sum) = (0.0, 0.0);
-        for (tokens, &p) in system.output().masses().iter().enumerate().filter(|x| *x.1 > 1e-12) {
-            let accepted: f64 =
-                room.iter()
-                    .map(|&(free, chance)| {
-                        if free > tokens as f64 {
-                            chance * holds((free - tokens as f64) as usize)
-                        } else {
-                            0.0
-                        }
-                    })
-                    .sum();
-            mass += p * accepted;
-            sum += p * accepted * tokens as f64;
-        }
-        sum / mass
-    }
-}
-
-/// `tries[j][r]`: law of the reserved KV after `j` attempts, as increments from `r`.
-fn attempts(size: &[f64], most: usize) -> Vec<Vec<Vec<f64>>> {
-    let points = size.len();
-    let fits = cumulate(size);
-    let largest = size.iter().rposition(|&f| f > NEGLIGIBLE).unwrap_or(0);
-    let mut tries = vec![(0..points).map(|_| vec![1.0]).collect::<Vec<Vec<f64>>>()];
-    for _ in 0..most {
-        let before = &tries[tries.len() - 1];
-        let next = (0..points)
-            .map(|r| {
-                let old = &before[r];
-                let mut law = vec![0.0; (old.len() + largest).min(points - r)];
-                for (i, &p) in old.iter().enumerate().filter(|x| *x.1 > 0.0) {
-                    law[i] += p * (1.0 - fits[points - 1 - r - i]);
-                    for (into, f) in law[i..].iter_mut().zip(&size[..=largest]) {
-                        *into += p * f;
-                    }
-                }
-                law
-            })
-            .collect();
-        tries.push(next);
-    }
-    tries
-}
-
-/// For a service of size `s` that starts with `r >= s` reserved: law of what is reserved after its departure, by `r - s`,
-/// as increments from `r - s`.
-fn after_service(services: &Services, tries: &[Vec<Vec<f64>>], s: usize) -> Vec<Vec<f64>> {
-    let counts = services.exactly(s);
-    if counts.is_empty() {
-        return Vec::new();
-    }
-    (s..services.points())
-        .map(|r| {
-            let mut law = vec![0.0; tries[counts.len() - 1][r].len()];
-            for (j, &p) in counts.iter().enumerate() {
-                for (into, q) in law.iter_mut().zip(&tries[j][r]) {
-                    *into += p * q;
-                }
-            }
-            law
-        })
-        .collect()
-}
-
-/// Stationary law of a stochastic matrix, without subtraction: Grassmann, Taksar & Heyman 1985.
-fn stationary(mut p: Vec<Vec<f64>>) -> Vec<f64> {
-    let n = p.len();
-    for k in (1..n).rev() {
-        let (head, tail) = p.split_at_mut(k);
-        let row = &tail[0];
-        let out: f64 = row[..k].iter().sum();
-        if out <= 0.0 {
-            continue;
-        }
-        for other in head.iter_mut() {
-            let share = other[k] / out;
-            other[k] = share;
-            if share > 0.0 {
-                for (x, y) in other[..k].iter_mut().zip(&row[..k]) {
-                    *x += share * y;
-                }
-            }
-        }
-    }
-    let mut chance = vec![0.0; n];
-    chance[0] = 1.0;
-    for k in 1..n {
-        let reach = p[k][..k].iter().sum::<f64>() > 0.0;
-        chance[k] = if reach { (0..k).map(|i| chance[i] * p[i][k]).sum() } else { 0.0 };
-    }
-    let total: f64 = chance.iter().sum();
-    chance.iter().map(|x| x / total).collect()
 }
 
 /// The same law on a finer grid, each mass spread over its step.

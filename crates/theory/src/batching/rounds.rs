@@ -53,7 +53,11 @@ impl<'a> Rounds<'a> {
                 }
             }
             let total = law.total();
-            self.single[active] = Some(law.weighted(|_| 1.0 / total).trimmed());
+            self.single[active] = Some(if total > 0.0 {
+                law.weighted(|_| 1.0 / total).trimmed()
+            } else {
+                TimeLaw::point(self.step_s, 0.0)
+            });
         }
         self.single[active].clone().unwrap_or_else(|| TimeLaw::zero(self.step_s))
     }
@@ -73,7 +77,7 @@ impl<'a> Rounds<'a> {
     }
 
     /// From the start of a prefill step with `joined` prompts and `active` requests to the first token.
-    pub(super) fn to_token(&mut self, active: usize, joined: usize) -> TimeLaw {
+    pub(super) fn until_token(&mut self, active: usize, joined: usize) -> TimeLaw {
         let slot = joined.min(self.most_joined) - 1;
         if let Some(law) = &self.to_token[active][slot] {
             return law.clone();
@@ -82,7 +86,7 @@ impl<'a> Rounds<'a> {
         let decode = TimeLaw::point(self.step_s, self.system.steps().decode_s(active));
         let mut law = TimeLaw::zero(self.step_s);
         for (count, part) in self.by_arrivals(&step, active) {
-            let rest = if count == 0 { decode.clone() } else { self.to_token(active + count, count) };
+            let rest = if count == 0 { decode.clone() } else { self.until_token(active + count, count) };
             law.add(&part.plus(&rest), 1.0);
         }
         let law = law.trimmed();

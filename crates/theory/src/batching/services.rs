@@ -40,9 +40,9 @@ impl Services {
         let kv = system.kv_tokens();
         let cells = cells.min(kv);
         let step_tokens = (kv as f64 + 0.5) / (cells as f64 + 0.5);
-        let steps = system.steps();
+        let times = system.steps();
         let mean_service_s =
-            system.prompt().expect(|p| steps.prefill_s(p, 1)) + system.output().mean() * steps.decode_s(1);
+            system.prompt().expect(|p| times.prefill_s(p, 1)) + system.output().mean() * times.decode_s(1);
         // Everything that fits into the cache, served one after the other, and as much again.
         let mean_size = system.prompt().mean() + system.output().mean();
         let horizon_s = mean_service_s * (1.6 * kv as f64 / mean_size + 6.0);

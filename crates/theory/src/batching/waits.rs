@@ -62,8 +62,8 @@ fn jump_table(moves: &PhaseMoves, rate: f64) -> Vec<Jump> {
             let leave: Vec<_> = moves.leave[batch][c].map_or(Vec::new(), |(r, rest)| {
                 moves.start[batch - 1][rest].iter().map(|&(p, to)| (p * r / rate, to)).collect()
             });
-            let moved: f64 = inner.iter().chain(&leave).map(|x| x.0).sum();
-            Jump { stay: (1.0 - moved).max(0.0), inner, leave }
+            let left: f64 = inner.iter().chain(&leave).map(|x| x.0).sum();
+            Jump { stay: (1.0 - left).max(0.0), inner, leave }
         })
         .collect()
 }

@@ -24,6 +24,13 @@ struct Request {
     started: bool,
 }
 
+impl Request {
+    fn new(arrival_s: f64, prompt: usize, output: usize) -> Self {
+        let (size, left) = (prompt + output, output as u64);
+        Self { arrival_s, prompt: prompt as u32, size, left, prefilled: false, started: false }
+    }
+}
+
 /// Draws a length by inversion.
 struct Lengths(Vec<f64>);
 
@@ -66,18 +73,9 @@ pub(crate) fn simulate(system: &System, requests: usize, seed: u64) -> Measured 
     let mut next = gap(&mut rng);
     loop {
         while next <= now && arrived < total {
-            let (prompt, output) = (prompts.draw(&mut rng), outputs.draw(&mut rng));
-            let size = prompt + output;
-            if reserved + size <= kv {
-                reserved += size;
-                let request = Request {
-                    arrival_s: next,
-                    prompt: prompt as u32,
-                    size,
-                    left: output as u64,
-                    prefilled: false,
-                    started: false,
-                };
+            let request = Request::new(next, prompts.draw(&mut rng), outputs.draw(&mut rng));
+            if reserved + request.size <= kv {
+                reserved += request.size;
                 queue.push_back((request, arrived));
             } else if arrived >= warm_up {
                 lost[(arrived - warm_up) / per_batch] += 1;
@@ -108,7 +106,9 @@ pub(crate) fn simulate(system: &System, requests: usize, seed: u64) -> Measured 
         let waiting: u32 = active.iter().filter(|(r, _)| !r.prefilled).map(|(r, _)| r.prompt).sum();
         if waiting > 0 {
             now += steps.prefill_s(f64::from(waiting), b);
-            active.iter_mut().for_each(|(r, _)| r.prefilled = true);
+            for (r, _) in &mut active {
+                r.prefilled = true;
+            }
             continue;
         }
         let decode_s = steps.decode_s(b);

@@ -3,34 +3,6 @@
 
 use kendall_theory::batching::{BatchStep, LengthLaw, StepTimes, System};
 
-/// Cells of sets 1 to 3: set, arrival rate (requests/s), largest batch, KV (tokens).
-pub(crate) const CELLS: [(usize, f64, usize, usize); 24] = [
-    (1, 0.3, 1, 8_000),
-    (1, 0.7, 1, 16_000),
-    (1, 0.8, 4, 12_000),
-    (1, 1.1, 4, 24_000),
-    (1, 1.6, 4, 12_000),
-    (1, 1.5, 8, 16_000),
-    (1, 2.0, 8, 32_000),
-    (1, 3.0, 8, 24_000),
-    (2, 0.4, 1, 3_000),
-    (2, 0.8, 1, 6_000),
-    (2, 0.8, 2, 4_000),
-    (2, 1.5, 2, 4_000),
-    (2, 1.5, 4, 5_000),
-    (2, 2.5, 6, 6_000),
-    (2, 3.5, 16, 12_000),
-    (2, 5.0, 16, 10_000),
-    (3, 0.7, 1, 2_500),
-    (3, 1.4, 1, 4_000),
-    (3, 1.5, 2, 2_500),
-    (3, 2.4, 3, 4_000),
-    (3, 3.0, 4, 3_000),
-    (3, 4.0, 5, 8_000),
-    (3, 6.0, 8, 6_000),
-    (3, 9.0, 12, 9_000),
-];
-
 /// The system of a set at one rate, batch and KV capacity.
 pub(crate) fn system(set: usize, rate_per_s: f64, batch: usize, kv_tokens: usize) -> System {
     let (prompt, output, prefill, decode) = match set {
