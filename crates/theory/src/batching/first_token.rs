@@ -33,6 +33,10 @@ pub(super) struct Grid {
     pub curve_points: usize,
 }
 
+/// Coarsest time step, in decode steps of one request.
+const STEPS_OF_DECODE: f64 = 0.4;
+/// Points of a prefill step of four mean prompts.
+const PREFILL_POINTS: f64 = 400.0;
 /// Probability of what lies beyond the grid.
 const BEYOND: f64 = 1e-7;
 
@@ -53,8 +57,9 @@ pub(super) fn law(system: &System, kv: &KvTable, moves: &PhaseMoves, found: &[Fo
         .map(|(f, clock)| Waiting::new(system, kv, f, clock, grid.curve_points))
         .collect();
     let horizon_s = horizon_s(&waiting, total) + 1.0;
-    let points = ((horizon_s / grid.finest_step_s) as usize).next_power_of_two().clamp(512, grid.most_points);
-    let step_s = (horizon_s / points as f64).max(grid.finest_step_s);
+    let finest_step_s = finest_step_s(system, grid);
+    let points = ((horizon_s / finest_step_s) as usize).next_power_of_two().clamp(512, grid.most_points);
+    let step_s = (horizon_s / points as f64).max(finest_step_s);
     let mut rounds = Rounds::new(system, kv, step_s, grid.most_joined);
     let mut law = TimeLaw::zero(step_s);
     for f in found.iter().filter(|f| f.count < batch && f.chance > 1e-12 * total) {
@@ -64,6 +69,13 @@ pub(super) fn law(system: &System, kv: &KvTable, moves: &PhaseMoves, found: &[Fo
         law.add(&in_queue(system, &mut rounds, &waiting, &Fourier::new(points)), 1.0 / total);
     }
     law
+}
+
+/// A fraction of a decode step, but so that a long prefill step has no more than some hundred points.
+fn finest_step_s(system: &System, grid: Grid) -> f64 {
+    let longest_s = system.steps().prefill_s(4.0 * system.prompt().mean(), system.max_batch());
+    let of_decode_s = grid.finest_step_s.min(STEPS_OF_DECODE * system.steps().decode_s(1));
+    of_decode_s.max(longest_s / PREFILL_POINTS).min(grid.finest_step_s)
 }
 
 /// A place is free: the rest of the step, then prefill.

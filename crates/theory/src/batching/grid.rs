@@ -148,6 +148,9 @@ impl TimeLaw {
     pub(super) fn residual(&self) -> Self {
         let mean = self.mean_s();
         let total = self.total();
+        if mean <= 0.0 {
+            return Self::point(self.step_s, 0.0);
+        }
         let mut tail = total;
         let mut mass = Vec::with_capacity(self.mass.len() + 1);
         let mut before = total;

@@ -282,6 +282,11 @@ impl ReservedChain {
                 (s, lanes(&f.re, weight), lanes(&f.im, weight))
             })
             .collect();
+        // Sizes that round to nothing: u = (...) / (1 - busy h(0) phi_0).
+        let nothing = kernel.iter().find(|k| k.0 == 0).map_or(([1.0; LANES], [0.0; LANES]), |&(_, f)| {
+            let weight = self.growth * self.sizes[0];
+            inverse_of_one_less(&lanes(&f.re, weight), &lanes(&f.im, weight))
+        });
         let points = self.services.points();
         let mut u: Vec<(Lanes, Lanes)> = Vec::with_capacity(points);
         let (mut re, mut im) = ([0.0; LANES], [0.0; LANES]);
@@ -290,6 +295,9 @@ impl ReservedChain {
             for (s, a, b) in terms.iter().take_while(|t| t.0 <= x) {
                 add_product(&mut sum, a, b, &u[x - s]);
             }
+            let mut scaled = ([0.0; LANES], [0.0; LANES]);
+            add_product(&mut scaled, &nothing.0, &nothing.1, &sum);
+            let sum = scaled;
             u.push(sum);
             if let (Some(r), true) = (&residual[x], self.renewal[x] > 0.0) {
                 let weight = 1.0 / self.renewal[x];
@@ -337,6 +345,12 @@ impl ReservedChain {
 /// Frequencies that are treated together.
 const LANES: usize = 8;
 type Lanes = [f64; LANES];
+
+/// `1 / (1 - a - i b)`, lane by lane.
+fn inverse_of_one_less(a: &Lanes, b: &Lanes) -> (Lanes, Lanes) {
+    let square: Lanes = std::array::from_fn(|l| (1.0 - a[l]) * (1.0 - a[l]) + b[l] * b[l]);
+    (std::array::from_fn(|l| (1.0 - a[l]) / square[l]), std::array::from_fn(|l| b[l] / square[l]))
+}
 
 /// Adds `(a + i b) (c + i d)`, lane by lane.
 fn add_product(sum: &mut (Lanes, Lanes), a: &Lanes, b: &Lanes, (c, d): &(Lanes, Lanes)) {
