@@ -101,7 +101,8 @@ impl StochasticKnapsack {
     /// When it does not converge.
     pub fn optimum(&self) -> Result<KnapsackPolicy> {
         let states = self.states.iter().enumerate();
-        let actions = states.map(|(at, state)| vec![Action { reward_rate: 0.0, events: self.events(at, state) }]);
+        let actions =
+            states.map(|(at, state)| vec![Action { reward_rate: 0.0, events: self.events(at, state) }]);
         let scale: f64 = self.classes.iter().map(|class| class.lambda * class.reward).sum();
         let solution = Smdp::new(actions.collect())?.solve(1e-12 * scale)?;
         let accepts = self.states.iter().enumerate().map(|(at, state)| self.accepted(&solution, at, state));
@@ -178,8 +179,10 @@ mod tests {
     fn the_optimum_beats_complete_sharing() {
         let classes = [class(3, 3.0, 0.8, 1.0), class(8, 1.5, 0.4, 1.5)];
         let optimum = StochasticKnapsack::new(24, &classes).unwrap().optimum().unwrap().gain;
-        let loss: Vec<_> =
-            classes.iter().map(|class| LossClass { load: class.lambda / class.mu, size: class.size }).collect();
+        let loss: Vec<_> = classes
+            .iter()
+            .map(|class| LossClass { load: class.lambda / class.mu, size: class.size })
+            .collect();
         let sharing = KaufmanRoberts::new(24, &loss).unwrap();
         let shared: f64 = (0..2)
             .map(|k| classes[k].lambda * classes[k].reward * (1.0 - sharing.blocking(k).unwrap()))

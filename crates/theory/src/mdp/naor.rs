@@ -31,9 +31,12 @@ pub struct NaorPolicy {
 
 impl NaorQueue {
     fn check(&self) -> Result<()> {
-        for (name, value) in
-            [("lambda", self.lambda), ("mu", self.mu), ("reward", self.reward), ("holding_cost", self.holding_cost)]
-        {
+        for (name, value) in [
+            ("lambda", self.lambda),
+            ("mu", self.mu),
+            ("reward", self.reward),
+            ("holding_cost", self.holding_cost),
+        ] {
             if !(value.is_finite() && value > 0.0) {
                 return Err(QueueingError::Parameter {
                     name,

@@ -71,7 +71,8 @@ impl Smdp {
         for action in states.iter().flatten() {
             let mut rate = 0.0;
             for event in &action.events {
-                let known = event.choices.iter().all(|choice| choice.next < count && choice.reward.is_finite());
+                let known =
+                    event.choices.iter().all(|choice| choice.next < count && choice.reward.is_finite());
                 if event.choices.is_empty() || !known || !(event.rate.is_finite() && event.rate >= 0.0) {
                     return Err(QueueingError::NotApplicable(
                         "each event needs a rate of at least 0 and choices with finite rewards to known states",

@@ -54,9 +54,8 @@ impl TrunkReservation {
         let solution = Smdp::new(states.collect())?.solve(1e-13 * scale.max(self.mu * self.reward[0]))?;
         let lesser = usize::from(self.reward[1] <= self.reward[0]);
         let reward = self.reward[lesser];
-        let accepts = |n: &usize| {
-            solution.worth(Choice { reward, next: n + 1 }) >= solution.values[*n] - 1e-9 * reward
-        };
+        let accepts =
+            |n: &usize| solution.worth(Choice { reward, next: n + 1 }) >= solution.values[*n] - 1e-9 * reward;
         let accepting = (0..c).take_while(accepts).count();
         Ok(TrunkPolicy { reserved_servers: (c - accepting) as u32, gain: solution.gain })
     }

@@ -201,7 +201,8 @@ mod tests {
     fn ample_places_are_mmc() {
         let (finite, infinite) = (mmck(6.8, 1.0, 8, 600).unwrap(), Mmc::new(6.8, 1.0, 8).unwrap());
         assert!((finite.mean_wait(8) - infinite.mean_wait()).abs() < 1e-12);
-        let (p99, exact) = (finite.wait(8).unwrap().quantile(0.99).unwrap(), infinite.wait_quantile(0.99).unwrap());
+        let (p99, exact) =
+            (finite.wait(8).unwrap().quantile(0.99).unwrap(), infinite.wait_quantile(0.99).unwrap());
         assert!((p99 - exact).abs() < 1e-12, "{p99} {exact}");
     }
 

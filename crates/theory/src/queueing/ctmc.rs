@@ -98,7 +98,9 @@ impl Ctmc {
         if reversed.reachable(candidate, None).iter().all(|reached| *reached) {
             return Ok(self.reachable(candidate, None));
         }
-        Err(QueueingError::NotApplicable("the chain has more than one closed class: its limit depends on the start"))
+        Err(QueueingError::NotApplicable(
+            "the chain has more than one closed class: its limit depends on the start",
+        ))
     }
 
     /// The stationary distribution, by elimination without subtraction: W. K. Grassmann, M. I. Taksar and D. P. Heyman
@@ -180,7 +182,8 @@ impl Ctmc {
     }
 
     fn jump(&self, state: &[f64], theta: f64) -> Vec<f64> {
-        let mut next: Vec<f64> = state.iter().zip(&self.out).map(|(p, out)| p * (1.0 - out / theta)).collect();
+        let mut next: Vec<f64> =
+            state.iter().zip(&self.out).map(|(p, out)| p * (1.0 - out / theta)).collect();
         for (p, row) in state.iter().zip(&self.rates) {
             if *p > 0.0 {
                 next.iter_mut().zip(row).for_each(|(total, rate)| *total += p * rate / theta);
@@ -203,7 +206,9 @@ impl Ctmc {
         let reached = self.reachable(start, Some(target));
         let leads = self.reversed().reachable(target, None);
         if reached.iter().zip(&leads).any(|(reached, leads)| *reached && !*leads) {
-            return Err(QueueingError::NotApplicable("the target may never be reached: the mean time is infinite"));
+            return Err(QueueingError::NotApplicable(
+                "the target may never be reached: the mean time is infinite",
+            ));
         }
         let mut q = self.rates.clone();
         let mut time = vec![1.0; self.len()];

@@ -153,7 +153,8 @@ impl LatticeQueue {
         let none = self.none();
         let mut queue = Vec::with_capacity(count);
         for n in 0..count {
-            let sum: f64 = (1..=n.min(self.above.len().saturating_sub(1))).map(|k| self.above[k] * queue[n - k]).sum();
+            let sum: f64 =
+                (1..=n.min(self.above.len().saturating_sub(1))).map(|k| self.above[k] * queue[n - k]).sum();
             queue.push((if n == 0 { 1.0 - self.rho + sum } else { sum }) / none);
         }
         queue
@@ -165,7 +166,8 @@ impl LatticeQueue {
         for n in tail.len()..count {
             let reach = n.min(self.above.len().saturating_sub(1));
             let earlier = tail[n - reach..].iter().rev();
-            let sum: f64 = self.above[1.min(self.above.len())..].iter().zip(earlier).map(|(a, m)| a * m).sum();
+            let sum: f64 =
+                self.above[1.min(self.above.len())..].iter().zip(earlier).map(|(a, m)| a * m).sum();
             tail.push((self.above_sums.get(n + 1).copied().unwrap_or(0.0) + sum) / none);
         }
     }

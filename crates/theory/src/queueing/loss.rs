@@ -211,6 +211,8 @@ mod tests {
         assert!((flooded.blocking(0).unwrap() - 1.0).abs() < 1e-5);
         let class = SharingClass { lambda: 1e9, size: 2, mean_work: 1.0 };
         assert!(SharingLoss::new(3000, &[class], |_| Ok(1.0)).unwrap().mean_number() > 1499.0);
-        assert!(KaufmanRoberts::new(3, &[LossClass { load: 1.0, size: 7 }]).unwrap().blocking(0).unwrap() > 0.999);
+        assert!(
+            KaufmanRoberts::new(3, &[LossClass { load: 1.0, size: 7 }]).unwrap().blocking(0).unwrap() > 0.999
+        );
     }
 }

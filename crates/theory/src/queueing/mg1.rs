@@ -121,7 +121,8 @@ impl WaitLaw {
             Method::Lattice(queue) => queue.wait_tail(t),
             Method::Phases(tail) => tail.tail(t),
             Method::Transform { nodes, mean } => {
-                let transform = |s: Complex<f64>| tail_transform(self.rho, residual_complement(nodes, *mean, s), s);
+                let transform =
+                    |s: Complex<f64>| tail_transform(self.rho, residual_complement(nodes, *mean, s), s);
                 Ok(invert_laplace(transform, t).clamp(0.0, self.rho))
             }
         }
@@ -231,7 +232,11 @@ mod tests {
             let weight = |k: u32| if k % 2 == 1 { 4.0 } else { 2.0 };
             let inner: f64 = (1..count).map(|k| weight(k) * law.tail(f64::from(k) * step).unwrap()).sum();
             let integral = step / 3.0 * (inner + queue.utilization());
-            assert!((integral / queue.mean_wait() - 1.0).abs() < precision, "{integral} {}", queue.mean_wait());
+            assert!(
+                (integral / queue.mean_wait() - 1.0).abs() < precision,
+                "{integral} {}",
+                queue.mean_wait()
+            );
         }
     }
 

@@ -97,13 +97,16 @@ struct Arrivals {
 impl Arrivals {
     fn new(lambda: f64, service: &Service, places: usize) -> Result<Self> {
         match service {
-            Service::Deterministic(value) => Ok(Self::mixed(places, || std::iter::once((lambda * value, 1.0)))),
+            Service::Deterministic(value) => {
+                Ok(Self::mixed(places, || std::iter::once((lambda * value, 1.0))))
+            }
             Service::Empirical(law) => {
                 Ok(Self::mixed(places, || law.atoms().map(|(value, p)| (lambda * value, p))))
             }
             Service::Lognormal { mu_log, sigma } => {
                 // P(A > n | x) rises over a relative width 1/sqrt(n) of x.
-                let nodes = LognormalNodes::new(*mu_log, *sigma, 0.5 / (sigma * (places as f64 + 1.0).sqrt()));
+                let nodes =
+                    LognormalNodes::new(*mu_log, *sigma, 0.5 / (sigma * (places as f64 + 1.0).sqrt()));
                 Ok(Self::mixed(places, || nodes.real().map(|(value, weight)| (lambda * value, weight))))
             }
             Service::PhaseType(law) => Self::phase_type(lambda, law, places),

@@ -107,7 +107,8 @@ fn levels(phases: usize, servers: usize) -> Result<Vec<Level>> {
         if states.len() > MAX_CONFIGURATIONS {
             return Err(parameter("c", servers, "small enough for 600 configurations of phases"));
         }
-        let index: BTreeMap<_, _> = states.iter().cloned().enumerate().map(|(at, state)| (state, at)).collect();
+        let index: BTreeMap<_, _> =
+            states.iter().cloned().enumerate().map(|(at, state)| (state, at)).collect();
         let mut more: Vec<Vec<u32>> = Vec::new();
         for state in &states {
             for phase in 0..phases {
@@ -188,13 +189,19 @@ impl Chain<'_> {
         let mut matrix = self.matrix(level, level, |state, add| {
             for phase in (0..state.len()).filter(|&phase| state[phase] > 0) {
                 for next in (0..state.len()).filter(|&next| next != phase) {
-                    add(with(&without(state, phase), next), f64::from(state[phase]) * generator[(phase, next)]);
+                    add(
+                        with(&without(state, phase), next),
+                        f64::from(state[phase]) * generator[(phase, next)],
+                    );
                 }
             }
         });
         for (row, state) in self.levels[level].states.iter().enumerate() {
-            let out: f64 =
-                state.iter().enumerate().map(|(phase, &count)| f64::from(count) * generator[(phase, phase)]).sum();
+            let out: f64 = state
+                .iter()
+                .enumerate()
+                .map(|(phase, &count)| f64::from(count) * generator[(phase, phase)])
+                .sum();
             matrix[(row, row)] += out - self.lambda;
         }
         matrix

@@ -83,7 +83,8 @@ impl PhaseType {
         for &rate in rates {
             positive("rates", rate)?;
         }
-        let generator = DMatrix::from_diagonal(&DVector::from_iterator(rates.len(), rates.iter().map(|r| -r)));
+        let generator =
+            DMatrix::from_diagonal(&DVector::from_iterator(rates.len(), rates.iter().map(|r| -r)));
         Ok(Self { start: probabilities.to_vec(), generator, exit: rates.to_vec() })
     }
 
@@ -109,7 +110,8 @@ impl PhaseType {
         loop {
             let before = ends.iter().filter(|&&end| end).count();
             for i in 0..ends.len() {
-                ends[i] = ends[i] || (0..ends.len()).any(|j| j != i && ends[j] && self.generator[(i, j)] > 0.0);
+                ends[i] =
+                    ends[i] || (0..ends.len()).any(|j| j != i && ends[j] && self.generator[(i, j)] > 0.0);
             }
             if ends.iter().filter(|&&end| end).count() == before {
                 return before;

@@ -100,7 +100,9 @@ impl Service {
                 let spread = k * sigma;
                 libm::exp(k * mu_log + spread * spread / 2.0)
             }),
-            Self::Empirical(law) => [1.0, 2.0, 3.0].map(|k| law.atoms().map(|(x, p)| p * libm::pow(x, k)).sum()),
+            Self::Empirical(law) => {
+                [1.0, 2.0, 3.0].map(|k| law.atoms().map(|(x, p)| p * libm::pow(x, k)).sum())
+            }
         };
         if moments.iter().all(|moment| moment.is_finite() && *moment > 0.0) {
             return Ok(moments);

@@ -34,9 +34,9 @@ pub(crate) fn root(f: impl Fn(f64) -> f64, low: f64, high: f64) -> Result<f64> {
         }
         (a, fa) = (x, fx);
         let (best, f_best) = if fa.abs() < fb.abs() { (a, fa) } else { (b, fb) };
-        let tolerance = 2.0 * f64::EPSILON * best.abs();
+        let tolerance = f64::EPSILON * best.abs();
         let width = (b - a).abs();
-        if f_best == 0.0 || width <= tolerance.max(f64::MIN_POSITIVE) {
+        if f_best == 0.0 || width <= (2.0 * tolerance).max(f64::MIN_POSITIVE) {
             return Ok(best);
         }
         let share = tolerance / width;
