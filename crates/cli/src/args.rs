@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Conformance(ConformanceArgs),
     /// List what is built in: GPUs, models, step-time profiles, with sources
     Catalog(CatalogArgs),
+    /// Analytical models: check them against reference values
+    Theory(TheoryArgs),
     /// Print the JSON Schema of the scenario file
     Schema,
 }
@@ -96,6 +98,32 @@ pub(crate) struct ConformanceArgs {
     #[arg(long)]
     pub one_by_one: bool,
     /// Print JSON instead of lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TheoryArgs {
+    #[command(subcommand)]
+    pub command: TheoryCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TheoryCommand {
+    /// Evaluate a file of reference values and count which agree, model by model
+    Check(TheoryCheckArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The file is a JSON list of {id, model, params, metric, value, tolerance}; docs/theory-classical.md lists models and metrics.
+An entry agrees when |ours - value| <= tolerance * max(|value|, 1e-6). Parameters outside a model's domain disagree.
+
+Exit codes: 0 nothing disagrees, 1 an entry disagrees, 2 the file cannot be read.")]
+pub(crate) struct TheoryCheckArgs {
+    /// File of reference values (JSON)
+    pub file: PathBuf,
+    /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
 }

@@ -15,13 +15,16 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command};
+use args::{Args, Command, TheoryCommand};
 
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Run(run) => commands::run(&run),
         Command::Conformance(conformance) => commands::conformance(&conformance),
         Command::Catalog(catalog) => commands::catalog(&catalog),
+        Command::Theory(theory) => match theory.command {
+            TheoryCommand::Check(check) => commands::theory_check(&check),
+        },
         Command::Schema => commands::schema(),
     };
     match result {

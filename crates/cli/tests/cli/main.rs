@@ -12,6 +12,7 @@
 //! | `determinism` | equal input, equal bytes |
 //! | `figures` | `requests.csv` and `steps.csv` against `summary.json` |
 //! | `built_in` | schema, catalogue, quick start, scenarios |
+//! | `theory` | `kendall theory check`: counts, exit codes, messages |
 //! | `azure` | the Azure traces within 60 MB |
 //! | `fuzz` | random scenarios never panic |
 
@@ -26,5 +27,6 @@ mod huge;
 mod keys;
 mod one_by_one;
 mod program;
+mod theory;
 mod traces;
 mod values;

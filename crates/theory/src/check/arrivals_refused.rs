@@ -1,5 +1,6 @@
 //! Entries on systems that lose arrivals.
 
+use super::params::reject;
 use super::{Answer, EvaluationError, Question, expression};
 use crate::queueing::{
     BirthDeath, KaufmanRoberts, LossClass, QueueingError, SharingClass, SharingLoss, erlang_b,
@@ -99,15 +100,15 @@ fn kaufman_roberts(question: &Question<'_>) -> Result<f64> {
     match question.metric {
         "P_occupancy_eq_j" => Ok(system.occupancy_probability(params.index("j")?)),
         "mean_occupancy" => Ok(system.mean_occupancy()),
-        "blocking" => of_class(question, system.blocking(params.index("class")?)),
+        "blocking" => of_class(system.blocking(params.index("class")?)),
         _ => question.unknown_metric(),
     }
 }
 
-fn of_class(question: &Question<'_>, value: Option<f64>) -> Result<f64> {
+fn of_class(value: Option<f64>) -> Result<f64> {
     match value {
         Some(value) => Ok(value),
-        None => question.params.reject("class", "is not one of the classes"),
+        None => reject("class", "is not one of the classes"),
     }
 }
 
@@ -116,7 +117,7 @@ fn sharing(question: &Question<'_>) -> Result<f64> {
     let (rates, sizes, works) =
         (params.numbers("lam")?, params.wholes("size")?, params.numbers("mean_work")?);
     if rates.len() != sizes.len() || rates.len() != works.len() {
-        return params.reject("lam", "must be as long as size and mean_work");
+        return reject("lam", "must be as long as size and mean_work");
     }
     let classes: Vec<SharingClass> = rates
         .into_iter()
@@ -126,7 +127,7 @@ fn sharing(question: &Question<'_>) -> Result<f64> {
         .collect();
     let formula = params.text("phi")?;
     if let Err(problem) = expression::evaluate(formula, 'n', 1.0) {
-        return params.reject("phi", &problem);
+        return reject("phi", &problem);
     }
     let phi = |n: u32| {
         expression::evaluate(formula, 'n', f64::from(n))
@@ -137,7 +138,7 @@ fn sharing(question: &Question<'_>) -> Result<f64> {
         "p0" => Ok(system.empty_probability()),
         "P_N_eq_n" => Ok(system.number_probability(params.index("n")?)),
         "L" => Ok(system.mean_number()),
-        "blocking" => of_class(question, system.blocking(params.index("class")?)),
+        "blocking" => of_class(system.blocking(params.index("class")?)),
         _ => question.unknown_metric(),
     }
 }

@@ -1,5 +1,6 @@
 //! Entries on continuous batching: the study's models and the exact single request.
 
+use super::params::reject;
 use super::{Answer, EvaluationError, Question, expression};
 use crate::batching::single::SingleRequest;
 use crate::batching::study::{StudyCell, StudyMetrics, mmc_baseline, two_class_markov, two_stage};
@@ -25,11 +26,11 @@ fn study(question: &Question<'_>, model: fn(&StudyCell) -> StudyMetrics) -> Resu
     let params = &question.params;
     let lambda = params.number("lambda")?;
     if !(lambda.is_finite() && lambda > 0.0) {
-        return params.reject("lambda", &format!("= {lambda}: must be a finite number above 0"));
+        return reject("lambda", &format!("= {lambda}: must be a finite number above 0"));
     }
     let (batch, capacity) = (params.index("B")?, params.index("K")?);
     if batch == 0 || capacity == 0 {
-        return params.reject("B", "and K must be at least 1");
+        return reject("B", "and K must be at least 1");
     }
     let metrics = model(&StudyCell::new(lambda, batch, capacity));
     Ok(match question.metric {
@@ -50,13 +51,13 @@ fn step(question: &Question<'_>) -> Result<f64> {
         return question.unknown_metric();
     }
     if batch == 0 || batch > 1 << 20 {
-        return params.reject("batch", "must be at least 1 and at most a million");
+        return reject("batch", "must be at least 1 and at most a million");
     }
     let steps = StepTimes::study(batch);
     match params.text("phase")? {
         "prefill" => Ok(steps.prefill_s(f64::from(params.whole("tokens")?), batch)),
         "decode" => Ok(steps.decode_s(batch)),
-        other => params.reject("phase", &format!("= {other}: must be prefill or decode")),
+        other => reject("phase", &format!("= {other}: must be prefill or decode")),
     }
 }
 
@@ -64,24 +65,25 @@ fn single(question: &Question<'_>) -> Result<f64> {
     let params = &question.params;
     let lambda = params.number("lambda")?;
     if !(lambda.is_finite() && lambda > 0.0) {
-        return params.reject("lambda", &format!("= {lambda}: must be a finite number above 0"));
+        return reject("lambda", &format!("= {lambda}: must be a finite number above 0"));
     }
     if params.whole("B")? != 1 || params.text("K")? != "inf" {
-        return params.reject("B", "must be 1 and K \"inf\": only then is this M/G/1");
+        return reject("B", "must be 1 and K \"inf\": only then is this M/G/1");
     }
     let prefill = |tokens: f64| match expression::evaluate(params.text("prefill")?, 'P', tokens) {
         Ok(seconds) => Ok(seconds),
-        Err(problem) => params.reject("prefill", &problem),
+        Err(problem) => reject("prefill", &problem),
     };
     let base = prefill(0.0)?;
     let slope = prefill(1.0)? - base;
-    if !((prefill(1000.0)? - base - 1000.0 * slope).abs() <= 1e-9 * base.abs().max(slope.abs())) {
-        return params.reject("prefill", "must be linear in P");
+    let bend = (prefill(1000.0)? - base - 1000.0 * slope).abs();
+    if !bend.is_finite() || bend > 1e-9 * base.abs().max(slope.abs()) {
+        return reject("prefill", "must be linear in P");
     }
     let row = BatchStep { prefill_base_s: base, prefill_token_s: slope, decode_s: params.number("decode")? };
     let steps = match StepTimes::new(vec![row]) {
         Ok(steps) => steps,
-        Err(error) => return params.reject("prefill", &error.to_string()),
+        Err(error) => return reject("prefill", &error.to_string()),
     };
     let system =
         SingleRequest::new(lambda, &lengths(question, "prompt")?, &lengths(question, "gen")?, &steps);
@@ -109,10 +111,10 @@ fn lengths(question: &Question<'_>, name: &str) -> Result<LengthLaw> {
         .and_then(|inside| inside.split_once(','))
         .and_then(|(median, sigma)| Some((median.trim().parse().ok()?, sigma.trim().parse().ok()?)));
     let Some((median, sigma)) = law else {
-        return params.reject(name, &format!("= {text}: must be max(1,floor(LogN(ln MEDIAN,SIGMA)))"));
+        return reject(name, &format!("= {text}: must be max(1,floor(LogN(ln MEDIAN,SIGMA)))"));
     };
     match LengthLaw::floored_lognormal(median, sigma, LARGEST_LENGTH) {
         Ok(law) => Ok(law),
-        Err(error) => params.reject(name, &error.to_string()),
+        Err(error) => reject(name, &error.to_string()),
     }
 }

@@ -1,5 +1,6 @@
 //! Entries on optimal admission.
 
+use super::params::reject;
 use super::{Answer, EvaluationError, Question};
 use crate::mdp::{KnapsackClass, NaorQueue, StochasticKnapsack, TrunkReservation};
 
@@ -51,7 +52,7 @@ fn knapsack(question: &Question<'_>) -> Result<f64> {
     let (rates, services) = (params.numbers("lam")?, params.numbers("mu")?);
     let rewards = params.numbers("reward")?;
     if [rates.len(), services.len(), rewards.len()] != [sizes.len(); 3] {
-        return params.reject("size", "must be as long as lam, mu and reward");
+        return reject("size", "must be as long as lam, mu and reward");
     }
     let classes: Vec<KnapsackClass> = (0..sizes.len())
         .map(|k| KnapsackClass { size: sizes[k], lambda: rates[k], mu: services[k], reward: rewards[k] })
@@ -63,7 +64,7 @@ fn knapsack(question: &Question<'_>) -> Result<f64> {
         "n_accept_states" => {
             let class = params.index("class")?;
             if class >= classes.len() {
-                return params.reject("class", "is not one of the classes");
+                return reject("class", "is not one of the classes");
             }
             knapsack.optimum()?.accepts.iter().filter(|accepts| accepts[class]).count() as f64
         }

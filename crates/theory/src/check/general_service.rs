@@ -1,6 +1,6 @@
 //! Entries on queues with any service law.
 
-use super::params::Params;
+use super::params::{Params, reject};
 use super::{Answer, EvaluationError, Question};
 use crate::queueing::{Empirical, Mg1, Mg1k, MgInf, PhaseType, Service, md1_number_probability};
 
@@ -31,7 +31,7 @@ fn service(params: Params<'_>) -> Result<Service> {
                 if params.has("weights") { params.numbers("weights")? } else { vec![1.0; values.len()] };
             Service::Empirical(Empirical::new(&values, &weights)?)
         }
-        other => return params.reject("service.type", &format!("= {other}: not a service law here")),
+        other => return reject("service.type", &format!("= {other}: not a service law here")),
     })
 }
 

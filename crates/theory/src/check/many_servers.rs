@@ -1,5 +1,6 @@
 //! Entries on many servers, batches, networks and general chains.
 
+use super::params::reject;
 use super::{Answer, EvaluationError, Question};
 use crate::queueing::{
     CappedBatching, Ctmc, DynamicBatching, JacksonNetwork, MPhC, Mmc, PhaseType, erlang_c,
@@ -98,7 +99,7 @@ fn jackson(question: &Question<'_>) -> Result<f64> {
     )?;
     let at_node = |value: Option<f64>| match value {
         Some(value) => Ok(value),
-        None => params.reject("node", "is not one of the nodes"),
+        None => reject("node", "is not one of the nodes"),
     };
     match question.metric {
         "L" if params.has("node") => at_node(network.mean_number_at(params.index("node")?)),
@@ -114,7 +115,7 @@ fn chain(question: &Question<'_>) -> Result<f64> {
     let chain = Ctmc::new(&params.matrix("Q")?)?;
     let at_state = |distribution: Vec<f64>| match distribution.get(params.index("state")?) {
         Some(value) => Ok(*value),
-        None => params.reject("state", "is not one of the states"),
+        None => reject("state", "is not one of the states"),
     };
     match question.metric {
         "pi" => at_state(chain.stationary()?),

@@ -1,5 +1,6 @@
 //! Entries on output analysis: intervals, quantiles and warm-up of a given series.
 
+use super::params::reject;
 use super::{Answer, EvaluationError, Question};
 use crate::output::{batch_means, mser5, quantile_type7, student_t_quantile};
 
@@ -24,11 +25,11 @@ pub(super) fn evaluate(question: &Question<'_>) -> Answer {
 fn series(question: &Question<'_>) -> Result<Vec<f64>> {
     let params = &question.params;
     if params.text("series")? != RECIPE {
-        return params.reject("series", &format!("is not the recipe known here: {RECIPE}"));
+        return reject("series", &format!("is not the recipe known here: {RECIPE}"));
     }
     let length = params.whole("n")?;
     if length > MAX_LENGTH {
-        return params.reject("n", "must be at most 50 million");
+        return reject("n", "must be at most 50 million");
     }
     let (phi, mu) = (params.number("phi")?, params.number("mu")?);
     let (bias, decay) = (params.number("bias")?, params.number("decay")?);
@@ -47,24 +48,24 @@ fn series(question: &Question<'_>) -> Result<Vec<f64>> {
         .collect())
 }
 
-fn or_reject<T>(question: &Question<'_>, name: &str, value: Option<T>) -> Result<T> {
+fn or_reject<T>(name: &str, value: Option<T>) -> Result<T> {
     match value {
         Some(value) => Ok(value),
-        None => question.params.reject(name, "is out of range for this series"),
+        None => reject(name, "is out of range for this series"),
     }
 }
 
 fn student_t(question: &Question<'_>) -> Result<f64> {
     let params = &question.params;
     match question.metric {
-        "quantile" => or_reject(question, "p", student_t_quantile(params.number("p")?, params.number("df")?)),
+        "quantile" => or_reject("p", student_t_quantile(params.number("p")?, params.number("df")?)),
         _ => question.unknown_metric(),
     }
 }
 
 fn quantile(question: &Question<'_>) -> Result<f64> {
     match question.metric {
-        "value" => or_reject(question, "q", quantile_type7(&series(question)?, question.params.number("q")?)),
+        "value" => or_reject("q", quantile_type7(&series(question)?, question.params.number("q")?)),
         _ => question.unknown_metric(),
     }
 }
@@ -72,7 +73,7 @@ fn quantile(question: &Question<'_>) -> Result<f64> {
 fn batches(question: &Question<'_>) -> Result<f64> {
     let values = series(question)?;
     let batches = question.params.index("batches")?;
-    let of = |confidence| or_reject(question, "batches", batch_means(&values, batches, confidence));
+    let of = |confidence| or_reject("batches", batch_means(&values, batches, confidence));
     if question.metric == "mean" {
         return Ok(of(0.95)?.interval.mean);
     }
@@ -83,7 +84,7 @@ fn batches(question: &Question<'_>) -> Result<f64> {
 }
 
 fn warm_up(question: &Question<'_>) -> Result<f64> {
-    let cut = or_reject(question, "n", mser5(&series(question)?))?;
+    let cut = or_reject("n", mser5(&series(question)?))?;
     match question.metric {
         "truncation_index" => Ok(cut.truncation as f64),
         "truncated_mean" => Ok(cut.truncated_mean),

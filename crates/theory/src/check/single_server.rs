@@ -1,5 +1,6 @@
 //! Entries on single servers with exponential service, and two of them in a row.
 
+use super::params::reject;
 use super::{Answer, EvaluationError, Question};
 use crate::queueing::{
     BulkService, Mm1, PriorityClass, ProcessorSharing, Tandem, nonpreemptive_mean_wait,
@@ -98,7 +99,7 @@ fn priority(question: &Question<'_>) -> Result<f64> {
         "exponential" => 2.0,
         "deterministic" => 1.0,
         other => {
-            return params.reject("service", &format!("= {other}: must be exponential or deterministic"));
+            return reject("service", &format!("= {other}: must be exponential or deterministic"));
         }
     };
     let mut classes = Vec::new();

@@ -106,14 +106,16 @@ impl Smdp {
             for (state, actions) in self.states.iter().enumerate() {
                 let best = actions
                     .iter()
-                    .map(|action| self.advantage(action, values[state], &values))
+                    .map(|action| advantage(action, values[state], &values))
                     .fold(f64::NEG_INFINITY, f64::max);
                 least = least.min(best);
                 most = most.max(best);
                 next[state] = values[state] + best / self.rate;
             }
             let anchor = next[0];
-            next.iter_mut().for_each(|value| *value -= anchor);
+            for value in &mut next {
+                *value -= anchor;
+            }
             std::mem::swap(&mut values, &mut next);
             if most - least <= span {
                 let (gain, gain_error) = (f64::midpoint(most, least), (most - least) / 2.0);
@@ -125,19 +127,19 @@ impl Smdp {
             limit: format!("{MAX_SWEEPS} sweeps"),
         })
     }
+}
 
-    /// Reward per unit of time of an action, the change of value included.
-    fn advantage(&self, action: &Action, here: f64, values: &[f64]) -> f64 {
-        let events = action.events.iter().map(|event| {
-            let best = event
-                .choices
-                .iter()
-                .map(|choice| choice.reward + values[choice.next])
-                .fold(f64::NEG_INFINITY, f64::max);
-            event.rate * (best - here)
-        });
-        action.reward_rate + events.sum::<f64>()
-    }
+/// Reward per unit of time of an action, the change of value included.
+fn advantage(action: &Action, here: f64, values: &[f64]) -> f64 {
+    let events = action.events.iter().map(|event| {
+        let best = event
+            .choices
+            .iter()
+            .map(|choice| choice.reward + values[choice.next])
+            .fold(f64::NEG_INFINITY, f64::max);
+        event.rate * (best - here)
+    });
+    action.reward_rate + events.sum::<f64>()
 }
 
 #[cfg(test)]

@@ -69,7 +69,9 @@ impl TrunkReservation {
             return Err(error("mu", self.mu.to_string(), "a finite number above 0"));
         }
         for (name, values) in [("lambda", self.lambda), ("r", self.reward)] {
-            if values.iter().any(|value| !(value.is_finite() && *value >= 0.0)) || values == [0.0; 2] {
+            if values.iter().any(|value| !value.is_finite() || *value < 0.0)
+                || values.iter().sum::<f64>() <= 0.0
+            {
                 return Err(error(name, format!("{values:?}"), "finite, at least 0, not all 0"));
             }
         }

@@ -1,7 +1,7 @@
 //! Birth-death chains with any rates: finite queues whose service rate depends on the number present.
 
 use super::error::{QueueingError, Result, not_negative, parameter, positive};
-use super::numeric::{Sum, poisson_window, quantile};
+use super::numeric::{Sum, poisson_window, quantile, scale};
 
 /// A stationary birth-death chain on `0..=N`.
 ///
@@ -42,7 +42,7 @@ impl BirthDeath {
         let top = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mut probabilities: Vec<f64> = log_weights.iter().map(|weight| libm::exp(weight - top)).collect();
         let total: Sum = probabilities.iter().copied().collect();
-        probabilities.iter_mut().for_each(|weight| *weight /= total.value());
+        scale(&mut probabilities, 1.0 / total.value());
         Ok(Self { births, deaths, probabilities })
     }
 

@@ -1,7 +1,7 @@
 //! Finite continuous-time Markov chains, given by their generator.
 
 use super::error::{QueueingError, Result, not_negative, parameter};
-use super::numeric::poisson_window;
+use super::numeric::{poisson_window, scale};
 
 /// Multiplications that uniformisation of a vector may take before squaring of the matrix is the cheaper way.
 const MAX_VECTOR_WORK: f64 = 2e8;
@@ -34,7 +34,8 @@ impl Ctmc {
             }
             // The sum, not the diagonal: an entry that was rounded must not create or destroy probability.
             let total: f64 = row.iter().sum();
-            if !((total + diagonal).abs() <= 1e-9 * total.max(diagonal.abs())) {
+            let excess = (total + diagonal).abs();
+            if !excess.is_finite() || excess > 1e-9 * total.max(diagonal.abs()) {
                 return Err(parameter("Q", format!("{:?}", generator[i]), "with rows that sum to 0"));
             }
             out.push(total);
@@ -177,7 +178,7 @@ impl Ctmc {
             state = self.jump(&state, theta);
         }
         let total: f64 = result.iter().sum();
-        result.iter_mut().for_each(|p| *p /= total);
+        scale(&mut result, 1.0 / total);
         result
     }
 
@@ -250,7 +251,7 @@ fn squared(matrix: &[Vec<f64>]) -> Vec<Vec<f64>> {
             next.iter_mut().zip(onward).for_each(|(total, q)| *total += p * q);
         }
         let total: f64 = next.iter().sum();
-        next.iter_mut().for_each(|p| *p /= total);
+        scale(&mut next, 1.0 / total);
         next
     };
     matrix.iter().map(multiply).collect()

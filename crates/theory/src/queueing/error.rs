@@ -37,7 +37,12 @@ pub enum QueueingError {
 /// What the functions of this module return.
 pub type Result<T> = std::result::Result<T, QueueingError>;
 
-pub(crate) fn parameter(name: &'static str, value: impl ToString, must: &'static str) -> QueueingError {
+#[allow(clippy::needless_pass_by_value, reason = "call sites pass what they just made")]
+pub(crate) fn parameter(
+    name: &'static str,
+    value: impl std::fmt::Display,
+    must: &'static str,
+) -> QueueingError {
     QueueingError::Parameter { name, value: value.to_string(), must }
 }
 

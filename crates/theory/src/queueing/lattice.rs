@@ -7,7 +7,6 @@
 
 use std::cell::RefCell;
 
-use super::error::Result;
 use super::numeric::{poisson_pmf, poisson_upper};
 use super::service::Empirical;
 
@@ -182,13 +181,13 @@ impl LatticeQueue {
     }
 
     /// `P(W > t)`: with `t = k span - u`, the wait is within `t` iff the queue and the arrivals in `u` hold less than `k` units.
-    pub(crate) fn wait_tail(&self, t: f64) -> Result<f64> {
+    pub(crate) fn wait_tail(&self, t: f64) -> f64 {
         let k = (t / self.batches.span).floor() as usize + 1;
         let u = k as f64 * self.batches.span - t;
         let arrivals = self.batches.arrivals(u, k);
         let mut queue_above = self.queue_above.borrow_mut();
         self.extend_queue_above(&mut queue_above, k);
         let sum: f64 = arrivals.iter().enumerate().map(|(j, a)| a * queue_above[k - 1 - j]).sum();
-        Ok(sum + self.batches.arrivals_from(k, u, &arrivals))
+        sum + self.batches.arrivals_from(k, u, &arrivals)
     }
 }

@@ -1,6 +1,7 @@
 //! Loss systems that share one resource among classes: Kaufman-Roberts, and processor sharing with a memory limit.
 
 use super::error::{Result, not_negative, parameter, positive};
+use super::numeric::scale;
 
 /// Weights above this are scaled down together.
 const LARGE: f64 = 1e200;
@@ -42,11 +43,11 @@ impl KaufmanRoberts {
                 fitting.map(|class| class.load * f64::from(class.size) * g[j - class.size as usize]).sum();
             g.push(sum / j as f64);
             if g[j] > LARGE {
-                g.iter_mut().for_each(|weight| *weight /= LARGE);
+                scale(&mut g, 1.0 / LARGE);
             }
         }
         let total: f64 = g.iter().sum();
-        g.iter_mut().for_each(|weight| *weight /= total);
+        scale(&mut g, 1.0 / total);
         Ok(Self { classes: classes.to_vec(), occupancy: g })
     }
 
@@ -130,13 +131,14 @@ impl SharingLoss {
                 *total += weight;
             }
             if weight > LARGE {
-                for weight in layer.iter_mut().chain(&mut occupancy).chain(&mut number) {
-                    *weight /= LARGE;
+                for weights in [&mut layer, &mut occupancy, &mut number] {
+                    scale(weights, 1.0 / LARGE);
                 }
             }
         }
         let total: f64 = number.iter().sum();
-        number.iter_mut().chain(&mut occupancy).for_each(|weight| *weight /= total);
+        scale(&mut number, 1.0 / total);
+        scale(&mut occupancy, 1.0 / total);
         Ok(Self { classes: classes.to_vec(), occupancy, number })
     }
 

@@ -2,8 +2,8 @@
 
 use nalgebra::{DMatrix, DVector};
 
-use super::error::{Result, at_least_one, positive};
-use super::numeric::poisson_upper;
+use super::error::{QueueingError, Result, at_least_one, positive};
+use super::numeric::{poisson_upper, scale};
 use super::phase_type::PhaseType;
 use super::service::{LognormalNodes, Service};
 
@@ -37,13 +37,13 @@ impl Mg1k {
             let ahead: f64 = (1..n).map(|k| arrivals.above[n - k] * p[k]).sum();
             p.push((arrivals.above[n - 1] * p[0] + ahead) / arrivals.none);
             if p[n] > LARGE {
-                p.iter_mut().for_each(|weight| *weight /= LARGE);
+                scale(&mut p, 1.0 / LARGE);
             }
         }
         let full: f64 = (1..places).map(|k| arrivals.excess[places - k] * p[k]).sum();
         p.push(arrivals.excess[places - 1] * p[0] + full);
         let total: f64 = p.iter().sum();
-        p.iter_mut().for_each(|weight| *weight /= total);
+        scale(&mut p, 1.0 / total);
         Ok(Self { lambda, probabilities: p })
     }
 
@@ -141,7 +141,7 @@ impl Arrivals {
         let mut none = 0.0;
         for n in 0..places {
             let Some(solved) = factors.solve(&state) else {
-                return Err(super::error::QueueingError::NotApplicable(
+                return Err(QueueingError::NotApplicable(
                     "the phase-type generator is singular to working precision",
                 ));
             };

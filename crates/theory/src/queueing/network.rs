@@ -82,7 +82,7 @@ impl JacksonNetwork {
         }
         for row in routing {
             let total: f64 = row.iter().sum();
-            if row.len() != nodes || row.iter().any(|p| !(*p >= 0.0)) || total > 1.0 + 1e-12 {
+            if row.len() != nodes || row.iter().any(|p| !p.is_finite() || *p < 0.0) || total > 1.0 + 1e-12 {
                 return Err(parameter("routing", format!("{row:?}"), "probabilities that sum to at most 1"));
             }
         }

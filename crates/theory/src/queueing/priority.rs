@@ -32,7 +32,8 @@ fn check(classes: &[PriorityClass], class: usize) -> Result<()> {
     for class in classes {
         not_negative("lambda", class.lambda)?;
         positive("mean", class.mean)?;
-        if !(class.second_moment >= class.mean * class.mean * (1.0 - 1e-12)) {
+        let least = class.mean * class.mean * (1.0 - 1e-12);
+        if !class.second_moment.is_finite() || class.second_moment < least {
             return Err(parameter("second moment", class.second_moment, "at least the square of the mean"));
         }
     }

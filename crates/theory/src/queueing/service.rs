@@ -41,7 +41,9 @@ impl Empirical {
             positive("values", value)?;
         }
         let total: f64 = weights.iter().sum();
-        if weights.iter().any(|weight| !(*weight >= 0.0)) || !(total.is_finite() && total > 0.0) {
+        if weights.iter().any(|weight| !weight.is_finite() || *weight < 0.0)
+            || !(total.is_finite() && total > 0.0)
+        {
             return Err(parameter("weights", format!("{weights:?}"), "at least 0 with a positive sum"));
         }
         let probabilities = weights.iter().map(|weight| weight / total).collect();

@@ -10,4 +10,4 @@ pub use euler::invert_laplace;
 pub(crate) use poisson::{poisson_pmf, poisson_upper, poisson_window};
 pub(crate) use quadrature::integrate_half_line;
 pub(crate) use root::{quantile, root};
-pub(crate) use sum::Sum;
+pub(crate) use sum::{Sum, scale};

@@ -7,50 +7,49 @@ const MAX_STEPS: u32 = 200;
 /// The root of `f` between `low` and `high`, where it changes sign: bisection with inverse quadratic interpolation
 /// where that is safe (T. R. Chandrupatla, *Advances in Engineering Software* 28, 1997). Precise to the last bits.
 pub(crate) fn root(f: impl Fn(f64) -> f64, low: f64, high: f64) -> Result<f64> {
-    let (mut b, mut a) = (low, high);
-    let (mut fb, mut fa) = (f(b), f(a));
-    if fb == 0.0 {
-        return Ok(b);
+    // Points as (argument, value): the newest, and one on the other side of the root.
+    let mut other = (low, f(low));
+    let mut newest = (high, f(high));
+    if other.1 == 0.0 || newest.1 == 0.0 {
+        return Ok(if other.1 == 0.0 { low } else { high });
     }
-    if fa == 0.0 {
-        return Ok(a);
-    }
-    if fa.is_nan() || fb.is_nan() || fa.signum() * fb.signum() > 0.0 {
+    if newest.1.is_nan() || other.1.is_nan() || newest.1.signum() * other.1.signum() > 0.0 {
         return Err(no_root());
     }
-    let mut t = 0.5;
+    let mut part = 0.5;
     for _ in 0..MAX_STEPS {
-        let x = a + t * (b - a);
-        let fx = f(x);
-        if fx.is_nan() {
+        let argument = newest.0 + part * (other.0 - newest.0);
+        let next = (argument, f(argument));
+        if next.1.is_nan() {
             return Err(no_root());
         }
-        let (c, fc);
-        if fx.signum() * fa.signum() > 0.0 {
-            (c, fc) = (a, fa);
+        let replaced = if next.1.signum() * newest.1.signum() > 0.0 {
+            newest
         } else {
-            (c, fc) = (b, fb);
-            (b, fb) = (a, fa);
-        }
-        (a, fa) = (x, fx);
-        let (best, f_best) = if fa.abs() < fb.abs() { (a, fa) } else { (b, fb) };
-        let tolerance = f64::EPSILON * best.abs();
-        let width = (b - a).abs();
-        if f_best == 0.0 || width <= (2.0 * tolerance).max(f64::MIN_POSITIVE) {
-            return Ok(best);
-        }
-        let share = tolerance / width;
-        let xi = (a - b) / (c - b);
-        let phi = (fa - fb) / (fc - fb);
-        let inside = phi * phi < xi && (1.0 - phi) * (1.0 - phi) < 1.0 - xi;
-        t = if inside {
-            fa / (fb - fa) * (fc / (fb - fc)) + (c - a) / (b - a) * (fa / (fc - fa)) * (fb / (fc - fb))
-        } else {
-            0.5
+            std::mem::replace(&mut other, newest)
         };
-        t = t.clamp(share, 1.0 - share);
+        newest = next;
+        let best = if newest.1.abs() < other.1.abs() { newest } else { other };
+        let tolerance = f64::EPSILON * best.0.abs();
+        let width = (other.0 - newest.0).abs();
+        if best.1 == 0.0 || width <= (2.0 * tolerance).max(f64::MIN_POSITIVE) {
+            return Ok(best.0);
+        }
+        let least = tolerance / width;
+        part = interpolated(newest, other, replaced).unwrap_or(0.5).clamp(least, 1.0 - least);
     }
     Err(no_root())
+}
+
+/// Chandrupatla's test and step: how far from `newest` to `other` inverse quadratic interpolation puts the root, if it
+/// can be trusted.
+fn interpolated(newest: (f64, f64), other: (f64, f64), replaced: (f64, f64)) -> Option<f64> {
+    let ((a, fa), (b, fb), (c, fc)) = (newest, other, replaced);
+    let xi = (a - b) / (c - b);
+    let phi = (fa - fb) / (fc - fb);
+    let trusted = phi * phi < xi && (1.0 - phi) * (1.0 - phi) < 1.0 - xi;
+    trusted
+        .then(|| fa / (fb - fa) * (fc / (fb - fc)) + (c - a) / (b - a) * (fa / (fc - fa)) * (fb / (fc - fb)))
 }
 
 fn no_root() -> QueueingError {

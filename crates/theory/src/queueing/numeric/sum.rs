@@ -33,6 +33,13 @@ impl FromIterator<f64> for Sum {
     }
 }
 
+/// Multiplies all weights by a factor.
+pub(crate) fn scale(weights: &mut [f64], factor: f64) {
+    for weight in weights {
+        *weight *= factor;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Sum;
