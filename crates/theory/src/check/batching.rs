@@ -29,8 +29,8 @@ fn study(question: &Question<'_>, model: fn(&StudyCell) -> StudyMetrics) -> Resu
         return reject("lambda", &format!("= {lambda}: must be a finite number above 0"));
     }
     let (batch, capacity) = (params.index("B")?, params.index("K")?);
-    if batch == 0 || capacity == 0 {
-        return reject("B", "and K must be at least 1");
+    if batch == 0 || batch > 1 << 20 || capacity == 0 {
+        return reject("B", "must be at least 1 and at most a million, K at least 1");
     }
     let metrics = model(&StudyCell::new(lambda, batch, capacity));
     Ok(match question.metric {

@@ -9,7 +9,7 @@ type Result<T> = std::result::Result<T, EvaluationError>;
 /// The recipe of the series, as entries write it.
 const RECIPE: &str = "x_i=mu+bias*decay^i+y_i; y_i=phi*y_{i-1}+(u_i-0.5), y_{-1}=0; u_i=(s_i>>11)/2^53, \
                       s_i=6364136223846793005*s_{i-1}+1442695040888963407 mod 2^64, s_{-1}=seed";
-const MAX_LENGTH: u32 = 50_000_000;
+const MAX_LENGTH: u32 = 10_000_000;
 
 pub(super) fn evaluate(question: &Question<'_>) -> Answer {
     Some(match question.model {
@@ -29,7 +29,7 @@ fn series(question: &Question<'_>) -> Result<Vec<f64>> {
     }
     let length = params.whole("n")?;
     if length > MAX_LENGTH {
-        return reject("n", "must be at most 50 million");
+        return reject("n", "must be at most 10 million");
     }
     let (phi, mu) = (params.number("phi")?, params.number("mu")?);
     let (bias, decay) = (params.number("bias")?, params.number("decay")?);

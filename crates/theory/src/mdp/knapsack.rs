@@ -86,6 +86,7 @@ impl StochasticKnapsack {
             }
             events.push(Event { rate: law.lambda, choices });
             if state[class] > 0 {
+                // One customer fewer also fits: the state exists.
                 let mut fewer = state.to_vec();
                 fewer[class] -= 1;
                 let choices = vec![Choice { reward: 0.0, next: self.index[&fewer] }];

@@ -3,8 +3,8 @@
 use super::smdp::{Action, Choice, Event, Smdp};
 use crate::queueing::{QueueingError, Result};
 
-/// States that are tried; the social threshold is far below unless the reward is enormous and the load high.
-const MAX_STATES: usize = 1 << 14;
+/// States of the iteration, whose time grows with their cube at loads near 1.
+const MAX_STATES: usize = 2000;
 
 /// M/M/1 with a reward for each service and a cost per customer and unit of time in system (P. Naor, *Econometrica* 37,
 /// 1969). Domain: any load.
@@ -59,30 +59,37 @@ impl NaorQueue {
         Ok((ratio * (1.0 + 4.0 * f64::EPSILON)).floor())
     }
 
-    /// The social optimum by relative value iteration. It never exceeds the individual one, which bounds the states;
-    /// beyond 64 they are doubled until the threshold lies inside.
+    /// The social threshold in closed form: the largest `n` with `sum_(i<=n) (1 + rho + .. + rho^(i-1)) <= reward mu / cost`
+    /// (Naor 1969, eq. 26, with the geometric sums written out).
+    fn social_threshold(&self) -> usize {
+        let ratio = self.reward * self.mu / self.holding_cost * (1.0 + 4.0 * f64::EPSILON);
+        let rho = self.lambda / self.mu;
+        let (mut power, mut line, mut total) = (1.0, 1.0, 1.0);
+        let mut n = 0;
+        while total <= ratio && n < MAX_STATES {
+            n += 1;
+            power *= rho;
+            line += power;
+            total += line;
+        }
+        n
+    }
+
+    /// The social optimum by relative value iteration, on two states more than Naor's threshold needs, so that the
+    /// iteration is free to find another.
     ///
     /// # Errors
-    /// All parameters must be positive and the threshold below 16384.
+    /// All parameters must be positive, the threshold below 2000, and the iteration must converge.
     pub fn social_optimum(&self) -> Result<NaorPolicy> {
-        let limit = self.individual_threshold()?.min(MAX_STATES as f64) as usize;
-        if limit == 0 {
-            return Ok(NaorPolicy { threshold: 0, gain: 0.0 });
+        self.check()?;
+        let places = self.social_threshold() + 2;
+        if places > MAX_STATES {
+            return Err(QueueingError::NoConvergence {
+                method: "Naor's relative value iteration",
+                limit: format!("{MAX_STATES} states"),
+            });
         }
-        let mut places = limit.min(64);
-        loop {
-            let policy = self.solve(places)?;
-            if policy.threshold < places || places == limit {
-                if places == MAX_STATES && policy.threshold == places {
-                    return Err(QueueingError::NoConvergence {
-                        method: "the search for Naor's threshold",
-                        limit: format!("{MAX_STATES} states"),
-                    });
-                }
-                return Ok(policy);
-            }
-            places = (2 * places).min(limit);
-        }
+        self.solve(places)
     }
 
     fn solve(&self, places: usize) -> Result<NaorPolicy> {

@@ -2,7 +2,8 @@
 
 use crate::queueing::{QueueingError, Result};
 
-const MAX_SWEEPS: usize = 5_000_000;
+/// Choices that are weighed before an iteration counts as not converging.
+const MAX_WORK: usize = 5_000_000_000;
 
 /// What happens when an event occurs and this choice was made.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,11 +98,13 @@ impl Smdp {
     /// must have one recurrent class.
     ///
     /// # Errors
-    /// When it does not get there within 5 million sweeps.
+    /// When it does not get there within 5e9 evaluations of a choice.
     pub fn solve(&self, span: f64) -> Result<Solution> {
         let mut values = vec![0.0; self.states.len()];
         let mut next = values.clone();
-        for sweeps in 1..=MAX_SWEEPS {
+        let choices = self.states.iter().flatten().flat_map(|action| &action.events);
+        let work: usize = choices.map(|event| event.choices.len()).sum();
+        for sweeps in 1..=MAX_WORK / work {
             let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
             for (state, actions) in self.states.iter().enumerate() {
                 let best = actions
@@ -124,7 +127,7 @@ impl Smdp {
         }
         Err(QueueingError::NoConvergence {
             method: "relative value iteration",
-            limit: format!("{MAX_SWEEPS} sweeps"),
+            limit: format!("{} sweeps", MAX_WORK / work),
         })
     }
 }

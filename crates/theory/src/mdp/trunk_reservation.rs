@@ -3,6 +3,9 @@
 use super::smdp::{Action, Choice, Event, Smdp};
 use crate::queueing::{QueueingError, Result};
 
+/// A state each.
+const MAX_SERVERS: u32 = 5_000;
+
 /// `servers` of one rate and two classes of arrivals with rewards; who is refused is lost. The optimal rule accepts the
 /// class that pays less only while enough servers are free (B. L. Miller, *Management Science* 16, 1969).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,7 +54,7 @@ impl TrunkReservation {
             vec![Action { reward_rate: 0.0, events }]
         });
         let scale: f64 = self.lambda.iter().zip(self.reward).map(|(rate, reward)| rate * reward).sum();
-        let solution = Smdp::new(states.collect())?.solve(1e-13 * scale.max(self.mu * self.reward[0]))?;
+        let solution = Smdp::new(states.collect())?.solve(1e-13 * scale)?;
         let lesser = usize::from(self.reward[1] <= self.reward[0]);
         let reward = self.reward[lesser];
         let accepts =
@@ -62,8 +65,8 @@ impl TrunkReservation {
 
     fn check(&self) -> Result<()> {
         let error = |name, value: String, must| QueueingError::Parameter { name, value, must };
-        if self.servers == 0 {
-            return Err(error("c", "0".into(), "at least 1"));
+        if self.servers == 0 || self.servers > MAX_SERVERS {
+            return Err(error("c", self.servers.to_string(), "at least 1 and at most 5,000"));
         }
         if !(self.mu.is_finite() && self.mu > 0.0) {
             return Err(error("mu", self.mu.to_string(), "a finite number above 0"));

@@ -51,8 +51,11 @@ impl DynamicBatching {
     /// `E[W] = (r - 1) / (2 lambda) + alpha r + tau0`, `r = (1 + 2 l^2 a t + l^2 t^2 / E[B]) / (1 - l^2 a^2)`.
     fn latency_with(&self, mean_batch: f64) -> f64 {
         let (l, a, t) = (self.lambda, self.alpha, self.tau0);
-        let r = (1.0 + 2.0 * l * l * a * t + l * l * t * t / mean_batch) / (1.0 - l * l * a * a);
-        (r - 1.0) / (2.0 * l) + a * r + t
+        let spare = 1.0 - l * l * a * a;
+        let r = (1.0 + 2.0 * l * l * a * t + l * l * t * t / mean_batch) / spare;
+        // (r - 1) / (2 l), without the difference that vanishes at low rates.
+        let wait = l * (2.0 * a * t + t * t / mean_batch + a * a) / (2.0 * spare);
+        wait + a * r + t
     }
 
     /// Upper bound phi0, from `E[B] >= 1`; tight at low load.

@@ -3,6 +3,9 @@
 use super::error::{QueueingError, Result, not_negative, parameter, positive};
 use super::numeric::{Sum, poisson_window, quantile, scale};
 
+/// Places of M/M/c/K: a state each.
+const MAX_PLACES: u32 = 10_000_000;
+
 /// A stationary birth-death chain on `0..=N`.
 ///
 /// `p_n` is proportional to `prod (lambda_(i-1) / mu_i)` over `i <= n` (Gross et al., section 2.1). The weights are kept
@@ -142,7 +145,12 @@ impl ErlangMixture {
     /// # Errors
     /// `t` must be at least 0.
     pub fn tail(&self, t: f64) -> Result<f64> {
-        let (events, weights) = poisson_window(self.rate * not_negative("t", t)?);
+        let mean = self.rate * not_negative("t", t)?;
+        // So far beyond the most stages that the window below would hold nothing.
+        if mean > 1e4 + 4.0 * self.longer.len() as f64 {
+            return Ok(0.0);
+        }
+        let (events, weights) = poisson_window(mean);
         Ok(events.zip(weights).map_while(|(j, weight)| Some(weight * self.longer.get(j)?)).sum())
     }
 
@@ -163,6 +171,9 @@ pub fn mmck(lambda: f64, mu: f64, servers: u32, capacity: u32) -> Result<BirthDe
     positive("mu", mu)?;
     if servers == 0 || servers > capacity {
         return Err(parameter("c", servers, "at least 1 and at most K"));
+    }
+    if capacity > MAX_PLACES {
+        return Err(parameter("K", capacity, "at most 10 million"));
     }
     let deaths = (1..=capacity).map(|n| mu * f64::from(n.min(servers))).collect();
     BirthDeath::with_arrival_rate(lambda, deaths)

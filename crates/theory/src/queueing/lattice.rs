@@ -7,12 +7,15 @@
 
 use std::cell::RefCell;
 
+use super::error::{QueueingError, Result};
 use super::numeric::{poisson_pmf, poisson_upper};
 use super::service::Empirical;
 
 /// The most units of a service time.
 const MAX_UNITS: usize = 512;
 const NEGLIGIBLE: f64 = 1e-20;
+/// Multiplications that one tail may take.
+const MAX_WORK: f64 = 1e9;
 
 /// Batches of unit jobs that arrive with rate `lambda`.
 #[derive(Debug, Clone)]
@@ -181,13 +184,20 @@ impl LatticeQueue {
     }
 
     /// `P(W > t)`: with `t = k span - u`, the wait is within `t` iff the queue and the arrivals in `u` hold less than `k` units.
-    pub(crate) fn wait_tail(&self, t: f64) -> f64 {
-        let k = (t / self.batches.span).floor() as usize + 1;
+    pub(crate) fn wait_tail(&self, t: f64) -> Result<f64> {
+        let units = t / self.batches.span;
+        if units * self.above.len() as f64 > MAX_WORK {
+            return Err(QueueingError::NoConvergence {
+                method: "the recursion on the lattice of service times",
+                limit: format!("{MAX_WORK:e} operations"),
+            });
+        }
+        let k = units.floor() as usize + 1;
         let u = k as f64 * self.batches.span - t;
         let arrivals = self.batches.arrivals(u, k);
         let mut queue_above = self.queue_above.borrow_mut();
         self.extend_queue_above(&mut queue_above, k);
         let sum: f64 = arrivals.iter().enumerate().map(|(j, a)| a * queue_above[k - 1 - j]).sum();
-        sum + self.batches.arrivals_from(k, u, &arrivals)
+        Ok(sum + self.batches.arrivals_from(k, u, &arrivals))
     }
 }

@@ -6,6 +6,12 @@ use super::numeric::scale;
 /// Weights above this are scaled down together.
 const LARGE: f64 = 1e200;
 
+/// Units of a multi-rate loss system: a state each.
+const MAX_UNITS: u32 = 10_000_000;
+
+/// Units of memory that are shared: the convolutions take their square in time.
+const MAX_MEMORY: u32 = 20_000;
+
 /// A class of a multi-rate loss system.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LossClass {
@@ -35,6 +41,9 @@ impl KaufmanRoberts {
             if class.size == 0 {
                 return Err(parameter("b", class.size, "at least 1"));
             }
+        }
+        if capacity > MAX_UNITS {
+            return Err(parameter("C", capacity, "at most 10 million"));
         }
         let mut g = vec![1.0];
         for j in 1..=capacity as usize {
@@ -106,6 +115,9 @@ impl SharingLoss {
             if class.size == 0 {
                 return Err(parameter("size", class.size, "at least 1"));
             }
+        }
+        if capacity > MAX_MEMORY {
+            return Err(parameter("K", capacity, "at most 20,000"));
         }
         let places = capacity as usize + 1;
         let mut layer = vec![0.0; places];

@@ -1,7 +1,10 @@
 //! M/D/1: the number in system. Its wait is [`super::Mg1`] with deterministic service.
 
-use super::error::{Result, positive, stable};
+use super::error::{Result, parameter, positive, stable};
 use super::lattice::{Batches, LatticeQueue};
+
+/// The recursion takes a step for each customer.
+const MAX_NUMBER: u32 = 1_000_000;
 
 /// `P(N = n)` in M/D/1 with service time `d`. Domain: `lambda d < 1`.
 ///
@@ -11,6 +14,9 @@ use super::lattice::{Batches, LatticeQueue};
 /// # Errors
 /// `lambda` and `d` must be positive with `lambda d < 1`.
 pub fn md1_number_probability(lambda: f64, d: f64, n: u32) -> Result<f64> {
+    if n > MAX_NUMBER {
+        return Err(parameter("n", n, "at most a million"));
+    }
     let rho = positive("lambda", lambda)? * positive("D", d)?;
     stable(rho, 1.0)?;
     Ok(LatticeQueue::new(Batches::deterministic(lambda, d), rho).number_probability(n as usize))

@@ -112,13 +112,13 @@ impl WaitLaw {
     /// `P(W > t)`.
     ///
     /// # Errors
-    /// `t` must be at least 0; a phase-type tail gives up beyond 4 million uniformised steps.
+    /// `t` must be at least 0; far tails of long services give up beyond a bound of work.
     pub fn tail(&self, t: f64) -> Result<f64> {
         if not_negative("t", t)? == 0.0 {
             return Ok(self.rho);
         }
         match &self.method {
-            Method::Lattice(queue) => Ok(queue.wait_tail(t)),
+            Method::Lattice(queue) => queue.wait_tail(t),
             Method::Phases(tail) => tail.tail(t),
             Method::Transform { nodes, mean } => {
                 let transform =

@@ -2,10 +2,16 @@
 
 use nalgebra::{DMatrix, DVector};
 
-use super::error::{QueueingError, Result, at_least_one, positive};
+use super::error::{QueueingError, Result, at_least_one, parameter, positive};
 use super::numeric::{poisson_upper, scale};
 use super::phase_type::PhaseType;
 use super::service::{LognormalNodes, Service};
+
+/// The recursion takes their square in time.
+const MAX_PLACES: usize = 20_000;
+
+/// Nodes times places of a lognormal service.
+const MAX_EVALUATIONS: f64 = 5e6;
 
 /// Weights above this are scaled down: an overloaded queue's grow geometrically.
 const LARGE: f64 = 1e200;
@@ -30,6 +36,9 @@ impl Mg1k {
         positive("lambda", lambda)?;
         service.moments()?;
         let places = at_least_one("K", capacity)? as usize;
+        if places > MAX_PLACES {
+            return Err(parameter("K", capacity, "at most 20,000"));
+        }
         let arrivals = Arrivals::new(lambda, service, places)?;
         let mut p = vec![1.0];
         for n in 1..places {
@@ -43,6 +52,11 @@ impl Mg1k {
         let full: f64 = (1..places).map(|k| arrivals.excess[places - k] * p[k]).sum();
         p.push(arrivals.excess[places - 1] * p[0] + full);
         let total: f64 = p.iter().sum();
+        if !total.is_finite() {
+            return Err(QueueingError::NotApplicable(
+                "the load is so high that a service without an arrival has no probability in double precision",
+            ));
+        }
         scale(&mut p, 1.0 / total);
         Ok(Self { lambda, probabilities: p })
     }
@@ -107,6 +121,13 @@ impl Arrivals {
                 // P(A > n | x) rises over a relative width 1/sqrt(n) of x.
                 let nodes =
                     LognormalNodes::new(*mu_log, *sigma, 0.5 / (sigma * (places as f64 + 1.0).sqrt()));
+                if nodes.real().count() as f64 * places as f64 > MAX_EVALUATIONS {
+                    return Err(parameter(
+                        "K",
+                        places,
+                        "smaller for a lognormal service: at most a few thousand",
+                    ));
+                }
                 Ok(Self::mixed(places, || nodes.real().map(|(value, weight)| (lambda * value, weight))))
             }
             Service::PhaseType(law) => Self::phase_type(lambda, law, places),

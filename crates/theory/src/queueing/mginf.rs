@@ -13,7 +13,8 @@ impl MgInf {
     /// # Errors
     /// Both must be positive.
     pub fn new(lambda: f64, mean_service: f64) -> Result<Self> {
-        Ok(Self { mean: positive("lambda", lambda)? * positive("mean_service", mean_service)? })
+        let mean = positive("lambda", lambda)? * positive("mean_service", mean_service)?;
+        Ok(Self { mean: positive("lambda E[S]", mean)? })
     }
 
     /// Mean number present.
