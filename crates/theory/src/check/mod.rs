@@ -212,8 +212,12 @@ pub fn evaluate(entry: &Entry) -> Result<f64, EvaluationError> {
         batching::evaluate,
     ];
     for group in groups {
-        if let Some(answer) = group(&question) {
-            return answer;
+        match group(&question) {
+            Some(Ok(value)) if !value.is_finite() => {
+                return Err(QueueingError::NotApplicable("the value is not finite in double precision").into());
+            }
+            Some(answer) => return answer,
+            None => {}
         }
     }
     Err(EvaluationError::UnknownModel(entry.model.clone()))

@@ -3,7 +3,8 @@
 use crate::queueing::{QueueingError, Result};
 
 /// Choices that are weighed before an iteration counts as not converging.
-const MAX_WORK: usize = 5_000_000_000;
+const MAX_WORK: usize = 2_000_000_000;
+const MAX_SWEEPS: usize = 20_000_000;
 
 /// What happens when an event occurs and this choice was made.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -94,18 +95,21 @@ impl Smdp {
     }
 
     /// Relative value iteration on the uniformised process (M. L. Puterman, *Markov Decision Processes*, 1994, sections 8.5 and
-    /// 11.4): sweeps until the changes of all values lie within `span`, which bounds the error of the gain. The optimal chain
+    /// 11.4): sweeps until the changes of all values lie within `span` or their rounding, which bounds the error of the gain. The optimal chain
     /// must have one recurrent class.
     ///
     /// # Errors
-    /// When it does not get there within 5e9 evaluations of a choice.
+    /// When it does not get there within 2e9 evaluations of a choice or 20 million sweeps: rates that lie far apart take
+    /// as many sweeps as they differ.
     pub fn solve(&self, span: f64) -> Result<Solution> {
         let mut values = vec![0.0; self.states.len()];
         let mut next = values.clone();
         let choices = self.states.iter().flatten().flat_map(|action| &action.events);
         let work: usize = choices.map(|event| event.choices.len()).sum();
-        for sweeps in 1..=MAX_WORK / work {
+        let most_sweeps = (MAX_WORK / work).min(MAX_SWEEPS);
+        for sweeps in 1..=most_sweeps {
             let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+            let mut largest: f64 = 0.0;
             for (state, actions) in self.states.iter().enumerate() {
                 let best = actions
                     .iter()
@@ -113,6 +117,7 @@ impl Smdp {
                     .fold(f64::NEG_INFINITY, f64::max);
                 least = least.min(best);
                 most = most.max(best);
+                largest = largest.max(values[state].abs());
                 next[state] = values[state] + best / self.rate;
             }
             let anchor = next[0];
@@ -120,14 +125,16 @@ impl Smdp {
                 *value -= anchor;
             }
             std::mem::swap(&mut values, &mut next);
-            if most - least <= span {
+            // Values of this size are known no better: a smaller span would never be seen.
+            let rounding = 4.0 * f64::EPSILON * self.rate * largest;
+            if most - least <= span.max(rounding) {
                 let (gain, gain_error) = (f64::midpoint(most, least), (most - least) / 2.0);
                 return Ok(Solution { gain, gain_error, values, sweeps });
             }
         }
         Err(QueueingError::NoConvergence {
             method: "relative value iteration",
-            limit: format!("{} sweeps", MAX_WORK / work),
+            limit: format!("{most_sweeps} sweeps"),
         })
     }
 }
