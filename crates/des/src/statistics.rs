@@ -52,6 +52,33 @@ impl Progression {
         let pairs = u128::from(n) * u128::from(n.saturating_sub(1)) / 2;
         u128::from(self.first.as_ps()) * u128::from(n) + u128::from(self.growth.as_ps()) * pairs
     }
+
+    /// How many of the values, from the first on and `limit` at most, sum to less than `total` (ps).
+    pub fn count_below(&self, total: u64, limit: u64) -> u64 {
+        // Where the parabola reaches the total, nearly; whole numbers settle the rest.
+        let (first, growth) = (self.first.as_ps() as f64, self.growth.as_ps() as f64);
+        let linear = first - growth / 2.0;
+        let root = linear + (linear * linear + 2.0 * growth * total as f64).sqrt();
+        let guess = if root > 0.0 { 2.0 * total as f64 / root } else { f64::MAX };
+        let mut n = (guess as u64).min(limit);
+        while n > 0 && self.sum_of_first(n) >= u128::from(total) {
+            n -= 1;
+        }
+        while n < limit && self.sum_of_first(n + 1) < u128::from(total) {
+            n += 1;
+        }
+        n
+    }
+
+    /// The area under a value that is `value` during the first duration, `value + growth` during the second, and so on.
+    pub fn area_under_ramp(&self, value: u64, growth: u64) -> u128 {
+        let n = u128::from(self.count);
+        let (value, growth) = (u128::from(value), u128::from(growth));
+        let (first, step) = (u128::from(self.first.as_ps()), u128::from(self.growth.as_ps()));
+        let indices = n * n.saturating_sub(1) / 2;
+        let squares = indices * (2 * n).saturating_sub(1) / 3;
+        value * first * n + (value * step + growth * first) * indices + growth * step * squares
+    }
 }
 
 /// One duration a customer: count, exact sum, extremes, and the exact sum of squares for a variance.
@@ -81,9 +108,12 @@ impl Tally {
             return;
         }
         self.count += n;
-        self.sum_ps += u128::from(value.as_ps()) * u128::from(n);
-        let ps = u128::from(value.as_ps());
-        self.sum_squares_ps2.add_product(ps * ps, n);
+        let sum = u128::from(value.as_ps()) * u128::from(n);
+        self.sum_ps += sum;
+        match u64::try_from(sum) {
+            Ok(sum) => self.sum_squares_ps2.add(u128::from(sum) * u128::from(value.as_ps())),
+            Err(_) => self.sum_squares_ps2.add_product(u128::from(value.as_ps()).pow(2), n),
+        }
         self.min = Some(self.min.map_or(value, |min| min.min(value)));
         self.max = Some(self.max.map_or(value, |max| max.max(value)));
     }
@@ -168,30 +198,6 @@ impl TimeWeighted {
         self.max = self.max.max(value);
     }
 
-    /// The value grows by `growth` at `now` and after each of the `gaps`: the same as one by one, to the bit.
-    ///
-    /// # Panics
-    /// If `now` lies before the last change.
-    pub fn ramp(&mut self, now: SimTime, gaps: &Progression, growth: u64) {
-        if growth == 0 {
-            return;
-        }
-        self.set(now, self.value + growth);
-        let k = u128::from(gaps.count);
-        if k == 0 {
-            return;
-        }
-        // The sum over i < k of (value + growth i)(first + step i).
-        let (value, growth) = (u128::from(self.value), u128::from(growth));
-        let (first, step) = (u128::from(gaps.first.as_ps()), u128::from(gaps.growth.as_ps()));
-        let (indices, squares) = (k * (k - 1) / 2, k * (k - 1) * (2 * k - 1) / 6);
-        self.integral +=
-            value * first * k + (value * step + growth * first) * indices + growth * step * squares;
-        self.last_change = now + SimDuration::from_ps(gaps.sum_of_first(gaps.count) as u64);
-        self.value += growth as u64 * gaps.count;
-        self.max = self.max.max(self.value);
-    }
-
     /// Adds the area since the last change, up to `now`.
     fn advance(&mut self, now: SimTime) {
         self.integral += u128::from((now - self.last_change).as_ps()) * u128::from(self.value);
@@ -259,18 +265,27 @@ mod tests {
         }
 
         #[test]
-        fn ramps_add_up(first in 0_u64..1 << 40, growth in 0_u64..1 << 20, count in 0_u64..300, by in 0_u64..50) {
+        fn ramps_add_up(first in 0_u64..1 << 40, growth in 0_u64..1 << 20, count in 0_u64..300, value in 0_u64..1 << 20, by in 0_u64..50) {
             let gaps = Progression { first: SimDuration::from_ps(first), growth: SimDuration::from_ps(growth), count };
-            let start = SimTime::from_ps(77);
-            let (mut at_once, mut one_by_one) = (TimeWeighted::new(start, 5), TimeWeighted::new(start, 5));
-            let mut now = start + SimDuration::from_ps(1_000);
-            at_once.ramp(now, &gaps, by);
-            one_by_one.set(now, one_by_one.value() + by);
+            let mut one_by_one = TimeWeighted::new(SimTime::ZERO, value);
+            let mut now = SimTime::ZERO;
             for i in 0..count {
                 now = now + gaps.value(i);
                 one_by_one.set(now, one_by_one.value() + by);
             }
-            prop_assert_eq!(at_once, one_by_one);
+            prop_assert_eq!(gaps.area_under_ramp(value, by), one_by_one.integral(now));
+        }
+
+        #[test]
+        fn the_longest_sum_below_a_total_is_found(
+            first in 0_u64..1 << 40, growth in 0_u64..1 << 30, limit in 0_u64..3_000, target in 0_u64..3_100, slack in -1_i64..2,
+        ) {
+            let values = Progression { first: SimDuration::from_ps(first), growth: SimDuration::from_ps(growth), count: 0 };
+            let total = (values.sum_of_first(target) as u64).saturating_add_signed(slack);
+            let n = values.count_below(total, limit);
+            prop_assert!(n <= limit);
+            prop_assert!(n == 0 || values.sum_of_first(n) < u128::from(total));
+            prop_assert!(n == limit || values.sum_of_first(n + 1) >= u128::from(total));
         }
     }
 
