@@ -49,8 +49,16 @@ impl Progression {
 
     /// Sum of the first `n` values (ps).
     pub fn sum_of_first(&self, n: u64) -> u128 {
-        let pairs = u128::from(n) * u128::from(n.saturating_sub(1)) / 2;
-        u128::from(self.first.as_ps()) * u128::from(n) + u128::from(self.growth.as_ps()) * pairs
+        let (first, growth) = (self.first.as_ps(), self.growth.as_ps());
+        // Nearly always 64 bits are enough.
+        let narrow = || {
+            let pairs = n.checked_mul(n.saturating_sub(1))? / 2;
+            first.checked_mul(n)?.checked_add(growth.checked_mul(pairs)?)
+        };
+        narrow().map_or_else(
+            || u128::from(first) * u128::from(n) + u128::from(growth) * sum_of_indices(n),
+            u128::from,
+        )
     }
 
     /// How many of the values, from the first on and `limit` at most, sum to less than `total` (ps).
@@ -72,13 +80,27 @@ impl Progression {
 
     /// The area under a value that is `value` during the first duration, `value + growth` during the second, and so on.
     pub fn area_under_ramp(&self, value: u64, growth: u64) -> u128 {
-        let n = u128::from(self.count);
         let (value, growth) = (u128::from(value), u128::from(growth));
         let (first, step) = (u128::from(self.first.as_ps()), u128::from(self.growth.as_ps()));
-        let indices = n * n.saturating_sub(1) / 2;
-        let squares = indices * (2 * n).saturating_sub(1) / 3;
-        value * first * n + (value * step + growth * first) * indices + growth * step * squares
+        value * first * u128::from(self.count)
+            + (value * step + growth * first) * sum_of_indices(self.count)
+            + growth * step * sum_of_squares(self.count)
     }
+}
+
+/// 0 + 1 + ... + (n - 1)
+fn sum_of_indices(n: u64) -> u128 {
+    u128::from(n) * u128::from(n.saturating_sub(1)) / 2
+}
+
+/// The sum of the squares of 0, 1, ..., n - 1.
+fn sum_of_squares(n: u64) -> u128 {
+    if n < 1 << 20 {
+        // 64-bit division is much faster.
+        return u128::from(n * n.saturating_sub(1) * (2 * n).saturating_sub(1) / 6);
+    }
+    let n = u128::from(n);
+    n * (n - 1) * (2 * n - 1) / 6
 }
 
 /// One duration a customer: count, exact sum, extremes, and the exact sum of squares for a variance.
@@ -123,7 +145,7 @@ impl Tally {
         let Some(last) = values.count.checked_sub(1).filter(|_| n > 0) else { return };
         let k = u128::from(values.count);
         let (first, growth) = (u128::from(values.first.as_ps()), u128::from(values.growth.as_ps()));
-        let (indices, squares) = (k * (k - 1) / 2, k * (k - 1) * (2 * k - 1) / 6);
+        let (indices, squares) = (sum_of_indices(values.count), sum_of_squares(values.count));
         self.count += values.count * n;
         self.sum_ps += values.sum_of_first(values.count) * u128::from(n);
         self.sum_squares_ps2.add_product(k * first * first, n);

@@ -241,21 +241,22 @@ impl Engine {
         }
         rows.count = self.cohort.num_rows;
         self.held_tokens += rows.count;
-        while self.cohort.next_end() == Some(batch) {
-            let Some(Reverse((_, _, slot))) = self.cohort.ends.pop() else { break };
-            self.retire(slot, batch);
-            rows.ending.push(slot);
-        }
-        self.cohort.context += self.cohort.num_rows;
+        self.cohort.context += rows.count;
+        self.retire_ending(batch, &mut rows.ending);
     }
 
-    /// After its last batch a member has no more rows.
-    fn retire(&mut self, slot: Slot, batch: u64) {
-        let request = &self.requests[slot as usize];
-        let Some(membership) = request.membership else { return };
-        self.cohort.num_rows -= 1;
-        self.cohort.context -= u64::from(request.num_computed_tokens) + (batch - membership.joined) + 1;
-        self.cohort.block_needs[membership.block_phase as usize] -= 1;
+    /// Members whose last batch this is, the one scheduled last, have no more rows.
+    pub(super) fn retire_ending(&mut self, batch: u64, ending: &mut Vec<Slot>) {
+        while self.cohort.next_end() == Some(batch) {
+            let Some(Reverse((_, _, slot))) = self.cohort.ends.pop() else { break };
+            let request = &self.requests[slot as usize];
+            let Some(membership) = request.membership else { continue };
+            let next_context = u64::from(request.num_computed_tokens) + (batch + 1 - membership.joined) + 1;
+            self.cohort.num_rows -= 1;
+            self.cohort.context -= next_context;
+            self.cohort.block_needs[membership.block_phase as usize] -= 1;
+            ending.push(slot);
+        }
     }
 
     /// Takes blocks and caches full ones where the pool is kept block by block, in the order of the running list.

@@ -45,6 +45,10 @@ impl InFlight {
         (self.len > 0).then(|| &self.places[(self.oldest + self.len - 1) % 2])
     }
 
+    pub(super) fn newest_mut(&mut self) -> Option<&mut Flight> {
+        self.iter_mut().next_back()
+    }
+
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Flight> {
         [self.oldest, 1 - self.oldest].into_iter().take(self.len).map(|place| &self.places[place])
     }

@@ -131,7 +131,9 @@ impl Replica {
         if start.checked_add(gaps.first) != Some(oldest.end) {
             return;
         }
-        gaps.count = gaps.count_below((now - start).as_ps(), engine.quiet_batches());
+        // The batch in which a member ends is still like the others.
+        let most = (engine.batches_until_end() + 1).min(engine.batches_with_blocks()).min(LONGEST_RUN);
+        gaps.count = gaps.count_below((now - start).as_ps(), most);
         let count = gaps.count;
         if count < 2 {
             return;
@@ -152,6 +154,10 @@ impl Replica {
             flight.end = newest;
             flight.batch.shape.decode_context_tokens = context;
             newest = SimTime::from_ps(newest.as_ps() - self.engine.decode_time(num_rows, context).as_ps());
+        }
+        if let Some(newest) = self.in_flight.newest_mut() {
+            let batch = self.engine.next_batch - 1;
+            self.engine.retire_ending(batch, &mut newest.batch.cohort.ending);
         }
         self.fruitless_steps = 0;
     }

@@ -57,43 +57,55 @@ impl LatencyMetric {
     /// The `q`-quantile in milliseconds (0 <= q <= 1), interpolated linearly between order statistics; `None` without
     /// observations.
     pub fn quantile_ms(&self, q: f64) -> Option<f64> {
-        let (min, max) = (self.tally.min()?.as_millis_f64(), self.tally.max()?.as_millis_f64());
-        let rank = q * (self.tally.count() - 1) as f64;
-        let below = libm::floor(rank);
-        let low = self.order_statistic_ms(below as u64);
-        let value = if rank > below {
-            low + (self.order_statistic_ms(below as u64 + 1) - low) * (rank - below)
-        } else {
-            low
-        };
-        Some(value.clamp(min, max))
+        self.quantiles_ms([q]).map(|[quantile]| quantile)
     }
 
-    /// The middle of the bucket of the observation with this rank, from 0.
-    fn order_statistic_ms(&self, rank: u64) -> f64 {
+    /// Several quantiles, in rising order of `q`.
+    fn quantiles_ms<const N: usize>(&self, qs: [f64; N]) -> Option<[f64; N]> {
+        let (min, max) = (self.tally.min()?.as_millis_f64(), self.tally.max()?.as_millis_f64());
+        let ranks = qs.map(|q| q * (self.tally.count() - 1) as f64);
+        let needed = ranks.iter().flat_map(|&rank| [libm::floor(rank) as u64, libm::ceil(rank) as u64]);
+        let values = self.order_statistics_ms(needed.collect());
+        Some(std::array::from_fn(|i| {
+            let (low, high) = (values[2 * i], values[2 * i + 1]);
+            (low + (high - low) * (ranks[i] - libm::floor(ranks[i]))).clamp(min, max)
+        }))
+    }
+
+    /// The middles of the buckets of the observations with these ranks, from 0, in one pass.
+    fn order_statistics_ms(&self, ranks: Vec<u64>) -> Vec<f64> {
+        let mut values = vec![self.histogram.max() as f64 / 1e6; ranks.len()];
+        let mut rising: Vec<_> = ranks.into_iter().zip(&mut values).collect();
+        rising.sort_by_key(|&(rank, _)| rank);
+        let mut rising = rising.into_iter().peekable();
         let mut seen = 0;
         for bucket in self.histogram.iter_recorded() {
             seen += bucket.count_since_last_iteration();
-            if seen > rank {
-                let highest = bucket.value_iterated_to();
+            let highest = bucket.value_iterated_to();
+            while let Some((_, value)) = rising.next_if(|&(rank, _)| rank < seen) {
                 let lowest = self.histogram.lowest_equivalent(highest);
-                return (lowest + (highest - lowest) / 2) as f64 / 1e6;
+                *value = (lowest + (highest - lowest) / 2) as f64 / 1e6;
+            }
+            if rising.peek().is_none() {
+                break;
             }
         }
-        self.histogram.max() as f64 / 1e6
+        values
     }
 
     pub(super) fn summary(&self) -> LatencySummary {
         let ms = |secs: Option<f64>| secs.map(|secs| secs * 1e3);
+        let quantiles = self.quantiles_ms([0.5, 0.9, 0.95, 0.99]);
+        let [p50, p90, p95, p99] = quantiles.map_or([None; 4], |quantiles| quantiles.map(Some));
         LatencySummary {
             count: self.tally.count(),
             mean: ms(self.tally.mean_secs()),
             std: ms(self.tally.std_dev_secs()),
             min: self.tally.min().map(SimDuration::as_millis_f64),
-            p50: self.quantile_ms(0.5),
-            p90: self.quantile_ms(0.9),
-            p95: self.quantile_ms(0.95),
-            p99: self.quantile_ms(0.99),
+            p50,
+            p90,
+            p95,
+            p99,
             max: self.tally.max().map(SimDuration::as_millis_f64),
         }
     }
