@@ -96,7 +96,8 @@ impl LinearCoefficients {
     fn decode_time(&self, num_rows: u64, context: u64) -> SimDuration {
         let seqs = self.per_decode_seq_ps.checked_mul(num_rows);
         let tokens = self.per_decode_context_token_ps.checked_mul(context);
-        let ps = seqs.zip(tokens).and_then(|(seqs, tokens)| self.base_ps.checked_add(seqs)?.checked_add(tokens));
+        let ps =
+            seqs.zip(tokens).and_then(|(seqs, tokens)| self.base_ps.checked_add(seqs)?.checked_add(tokens));
         SimDuration::from_ps(ps.expect("a step within the horizon of 213 days"))
     }
 }

@@ -15,6 +15,7 @@ use std::collections::BinaryHeap;
 use kendall_des::SimTime;
 
 use crate::kv::{Allocation, PrefixHit};
+use crate::observe::NewBlocks;
 use crate::record::RowKind;
 
 use super::request::{EngineRequest, Status};
@@ -86,11 +87,9 @@ impl Cohort {
         self.ends.peek().map(|Reverse((last, _, _))| *last)
     }
 
-    /// Members that need a block in the next batch, in the one after it, and so on for one block size of batches, as
-    /// long as none joins or ends.
-    pub(super) fn needs_from_next(&self) -> impl Iterator<Item = u32> + '_ {
-        let (before, from_next) = self.block_needs.split_at(self.phase as usize);
-        from_next.iter().chain(before).copied()
+    /// Blocks that the members need in so many batches from the next one on, as long as none joins or ends.
+    pub(super) fn new_blocks(&self, batches: u64) -> NewBlocks<'_> {
+        NewBlocks::new(&self.block_needs, self.phase as usize, batches)
     }
 }
 

@@ -49,8 +49,6 @@ pub struct Replica {
     pub(super) beyond_horizon: bool,
     /// Who left at the last result.
     finished: Vec<u64>,
-    /// New blocks of a run.
-    pub(super) new_blocks: Vec<(u64, u32)>,
 }
 
 #[derive(Debug, Clone)]
@@ -73,7 +71,6 @@ impl Replica {
             in_run: false,
             beyond_horizon: false,
             finished: Vec::new(),
-            new_blocks: Vec::new(),
         }
     }
 

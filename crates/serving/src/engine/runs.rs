@@ -14,8 +14,8 @@ use crate::step_time::BatchShape;
 use super::in_flight::Flight;
 use super::{Engine, Replica};
 
-/// Most steps of one run: keeps every sum below far from its limits.
-const LONGEST_RUN: u64 = 1 << 20;
+/// Most steps of one run: keeps every sum of it, cubes of this at most, far from the limits of 64 bits.
+const LONGEST_RUN: u64 = 1 << 15;
 
 impl Engine {
     /// Batches that will be scheduled before the one in which the next member ends.
@@ -139,12 +139,12 @@ impl Replica {
             return;
         }
         let before = engine.gauges();
-        let new_blocks = &mut self.new_blocks;
-        engine.blocks_for_run(count, new_blocks);
-        observer.decode_run(self.id, &DecodeRun { start, gaps, num_rows, before, new_blocks });
         let end = start + SimDuration::from_ps(gaps.sum_of_first(count) as u64);
+        let new_blocks = engine.cohort.new_blocks(count);
+        let num_new_blocks = new_blocks.count as u32;
+        observer.decode_run(self.id, &DecodeRun { start, gaps, num_rows, before, end, new_blocks });
         let later = self.engine.decode_times(count);
-        self.engine.skip_batches(count, new_blocks.iter().map(|&(_, blocks)| blocks).sum(), end);
+        self.engine.skip_batches(count, num_new_blocks, end);
         // The batches in flight are now those that stand `count` later.
         let mut newest = self.in_flight.newest().map_or(end, |flight| flight.end);
         newest = newest + SimDuration::from_ps(later.sum_of_first(count) as u64);
@@ -164,22 +164,6 @@ impl Replica {
 }
 
 impl Engine {
-    /// Blocks that members need at each of the next `count` batches that needs some, in order.
-    fn blocks_for_run(&self, count: u64, new_blocks: &mut Vec<(u64, u32)>) {
-        new_blocks.clear();
-        let block_size = u64::from(self.config.block_size);
-        let first_round = (0..count).zip(self.cohort.needs_from_next());
-        new_blocks.extend(first_round.filter(|&(_, blocks)| blocks > 0));
-        // A member that needs a block now needs the next one `block_size` batches later.
-        let mut i = 0;
-        while let Some(&(batch, blocks)) = new_blocks.get(i)
-            && batch + block_size < count
-        {
-            new_blocks.push((batch + block_size, blocks));
-            i += 1;
-        }
-    }
-
     /// So many batches of the members were scheduled and as many results processed, the last one at `end`.
     fn skip_batches(&mut self, count: u64, new_blocks: u32, end: SimTime) {
         let num_rows = self.cohort.num_rows;

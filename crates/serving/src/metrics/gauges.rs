@@ -1,7 +1,7 @@
 //! The gauges of one replica over time: areas for time averages, and largest values. All are advanced together, because
 //! this happens at every step.
 
-use kendall_des::{SimDuration, SimTime};
+use kendall_des::SimTime;
 
 use crate::engine::EngineGauges;
 use crate::observe::DecodeRun;
@@ -36,6 +36,10 @@ fn values(gauges: &EngineGauges) -> [u64; 5] {
     ]
 }
 
+fn product(a: u64, b: u64) -> u128 {
+    u128::from(a) * u128::from(b)
+}
+
 impl GaugesOverTime {
     /// The gauges change at `now`.
     pub(super) fn set(&mut self, now: SimTime, gauges: EngineGauges) {
@@ -53,30 +57,26 @@ impl GaugesOverTime {
     /// A run of steps: the members' tokens grow with each, and blocks are taken now and then.
     pub(super) fn run(&mut self, run: &DecodeRun<'_>) {
         self.set(run.start, run.before);
-        let (count, gaps) = (run.gaps.count, &run.gaps);
-        let length = gaps.sum_of_first(count);
-        let [waiting, running, used, held_blocks, held_tokens] = self.values.map(u128::from);
-        let (mut new_blocks, mut blocks_area) = (0, 0);
-        for &(step, blocks) in run.new_blocks {
-            new_blocks += u64::from(blocks);
-            blocks_area += (length - gaps.sum_of_first(step + 1)) * u128::from(blocks);
-        }
+        let elapsed = (run.end - run.start).as_ps();
+        let (new, gaps) = (&run.new_blocks, &run.gaps);
+        // A block taken at result n is held from then until the end of the run.
+        let until_taken =
+            product(new.sum_of_results, gaps.first.as_ps()) + product(new.sum_of_pairs, gaps.growth.as_ps());
+        let of_new_blocks = product(new.count, elapsed) - until_taken;
+        let [waiting, running, used, held_blocks, held_tokens] = self.values;
         let areas = [
-            waiting * length,
-            running * length,
-            used * length + blocks_area,
-            held_blocks * length + blocks_area,
-            gaps.area_under_ramp(held_tokens as u64, run.num_rows),
+            product(waiting, elapsed),
+            product(running, elapsed),
+            product(used, elapsed) + of_new_blocks,
+            product(held_blocks, elapsed) + of_new_blocks,
+            gaps.area_under_ramp(held_tokens, run.num_rows),
         ];
         for (sum, area) in self.areas.iter_mut().zip(areas) {
             *sum += area;
         }
-        self.since = run.start + SimDuration::from_ps(length as u64);
-        for (value, growth) in
-            self.values.iter_mut().zip([0, 0, new_blocks, new_blocks, run.num_rows * count])
-        {
-            *value += growth;
-        }
+        self.since = run.end;
+        let new_tokens = run.num_rows * gaps.count;
+        self.values = [waiting, running, used + new.count, held_blocks + new.count, held_tokens + new_tokens];
         for (max, value) in self.max.iter_mut().zip(self.values) {
             *max = (*max).max(value);
         }
