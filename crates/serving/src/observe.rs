@@ -42,23 +42,43 @@ pub struct NewBlocks<'a> {
 impl<'a> NewBlocks<'a> {
     /// What is taken in so many steps, few enough for the sums to fit.
     pub(crate) fn new(by_phase: &'a [u32], first_phase: usize, steps: u64) -> Self {
-        let mut new = Self { by_phase, first_phase, count: 0, sum_of_results: 0, sum_of_pairs: 0 };
+        let block_size = by_phase.len() as u64;
+        let (rounds, rest) = (steps / block_size, steps % block_size);
+        // Sums of 1, n and n^2 over the blocks that are taken in the first round, and over those that are taken once more
+        // in the end, because result n of a round is within the rest. Without branches: which phases are empty is chance.
+        let (mut all, mut more) = ([0; 3], [0; 3]);
         let (before, from_first) = by_phase.split_at(first_phase);
-        let mut first = 1;
+        let mut n = 1;
         for part in [from_first, before] {
             for &blocks in part {
-                let mut n = first;
-                while blocks > 0 && n <= steps {
-                    let blocks = u64::from(blocks);
-                    new.count += blocks;
-                    new.sum_of_results += blocks * n;
-                    new.sum_of_pairs += blocks * (n * (n - 1) / 2);
-                    n += by_phase.len() as u64;
+                let blocks = u64::from(blocks);
+                let powers = [blocks, blocks * n, blocks * n * n];
+                let counts_more = u64::from(n <= rest);
+                for i in 0..3 {
+                    all[i] += powers[i];
+                    more[i] += powers[i] * counts_more;
                 }
-                first += 1;
+                n += 1;
             }
         }
+        let mut new = Self { by_phase, first_phase, count: 0, sum_of_results: 0, sum_of_pairs: 0 };
+        new.add([all[0] - more[0], all[1] - more[1], all[2] - more[2]], rounds);
+        new.add(more, rounds + 1);
         new
+    }
+
+    /// Adds blocks that are taken in each of so many rounds.
+    fn add(&mut self, [count, results, squares]: [u64; 3], rounds: u64) {
+        let block_size = self.by_phase.len() as u64;
+        let sum_of_rounds = rounds * rounds.saturating_sub(1) / 2;
+        let squares_of_rounds = sum_of_rounds * (2 * rounds).saturating_sub(1) / 3;
+        let sum = rounds * results + block_size * sum_of_rounds * count;
+        let sum_of_squares = rounds * squares
+            + 2 * block_size * sum_of_rounds * results
+            + block_size * block_size * squares_of_rounds * count;
+        self.count += rounds * count;
+        self.sum_of_results += sum;
+        self.sum_of_pairs += (sum_of_squares - sum) / 2;
     }
 
     /// Blocks taken at the result with this number, from 0.
@@ -110,4 +130,22 @@ pub trait Observer {
 
     /// The result of a step was processed.
     fn step(&mut self, _step: StepRecord) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn blocks_of_a_run_add_up(by_phase in prop::collection::vec(0_u32..50, 1..40), first in 0_usize..40, steps in 0_u64..500) {
+            let new = NewBlocks::new(&by_phase, first % by_phase.len(), steps);
+            let sum = |weight: fn(u64) -> u64| (1..=steps).map(|n| u64::from(new.at(n - 1)) * weight(n)).sum::<u64>();
+            prop_assert_eq!(new.count, sum(|_| 1));
+            prop_assert_eq!(new.sum_of_results, sum(|n| n));
+            prop_assert_eq!(new.sum_of_pairs, sum(|n| n * (n - 1) / 2));
+        }
+    }
 }
