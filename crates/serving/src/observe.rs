@@ -39,37 +39,57 @@ pub struct NewBlocks<'a> {
     pub sum_of_pairs: u64,
 }
 
+/// Sums over blocks of 1, n and n^2, where n is the number of the result at which each is taken, from 1.
+#[derive(Debug, Clone, Copy)]
+struct Powers {
+    count: u64,
+    results: u64,
+    squares: u64,
+}
+
+impl Powers {
+    /// Of the blocks taken at the results of `first` and then of `last`, in order. Sums of sums need no products.
+    fn of(first: &[u32], last: &[u32]) -> Self {
+        let (mut count, mut results, mut triangles) = (0, 0, 0);
+        for part in [last, first] {
+            for &blocks in part.iter().rev() {
+                count += u64::from(blocks);
+                results += count;
+                triangles += results;
+            }
+        }
+        Self { count, results, squares: 2 * triangles - results }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self {
+            count: self.count - other.count,
+            results: self.results - other.results,
+            squares: self.squares - other.squares,
+        }
+    }
+}
+
 impl<'a> NewBlocks<'a> {
     /// What is taken in so many steps, few enough for the sums to fit.
     pub(crate) fn new(by_phase: &'a [u32], first_phase: usize, steps: u64) -> Self {
         let block_size = by_phase.len() as u64;
         let (rounds, rest) = (steps / block_size, steps % block_size);
-        // Sums of 1, n and n^2 over the blocks that are taken in the first round, and over those that are taken once more
-        // in the end, because result n of a round is within the rest. Without branches: which phases are empty is chance.
-        let (mut all, mut more) = ([0; 3], [0; 3]);
         let (before, from_first) = by_phase.split_at(first_phase);
-        let mut n = 1;
-        for part in [from_first, before] {
-            for &blocks in part {
-                let blocks = u64::from(blocks);
-                let powers = [blocks, blocks * n, blocks * n * n];
-                let counts_more = u64::from(n <= rest);
-                for i in 0..3 {
-                    all[i] += powers[i];
-                    more[i] += powers[i] * counts_more;
-                }
-                n += 1;
-            }
-        }
         let mut new = Self { by_phase, first_phase, count: 0, sum_of_results: 0, sum_of_pairs: 0 };
-        new.add([all[0] - more[0], all[1] - more[1], all[2] - more[2]], rounds);
-        new.add(more, rounds + 1);
+        // Every block is needed again in each round, and those of the first `rest` results once more.
+        let all = Powers::of(from_first, before);
+        let rest = rest as usize;
+        let cut = rest.min(from_first.len());
+        let once_more = Powers::of(&from_first[..cut], &before[..rest - cut]);
+        new.add(all.minus(once_more), rounds, block_size);
+        new.add(once_more, rounds + 1, block_size);
         new
     }
 
     /// Adds blocks that are taken in each of so many rounds.
-    fn add(&mut self, [count, results, squares]: [u64; 3], rounds: u64) {
-        let block_size = self.by_phase.len() as u64;
+    fn add(&mut self, first_round: Powers, rounds: u64, block_size: u64) {
+        let Powers { count, results, squares } = first_round;
         let sum_of_rounds = rounds * rounds.saturating_sub(1) / 2;
         let squares_of_rounds = sum_of_rounds * (2 * rounds).saturating_sub(1) / 3;
         let sum = rounds * results + block_size * sum_of_rounds * count;
