@@ -141,11 +141,11 @@ fn observe(designs: &[Design], experiment: u32) -> Vec<Vec<BatchAccumulator>> {
     let start = |design: &Design| (design.queue.start(), 0, vec![BatchAccumulator::new()]);
     let mut states: Vec<(Run, usize, Vec<BatchAccumulator>)> = designs.iter().map(start).collect();
     let longest = designs.iter().map(|design| design.replications * design.observations).max();
-    let mut drawn = 0;
-    while Some(drawn) < longest {
+    let mut customers = 0;
+    while Some(customers) < longest {
         let chunk = draws.refill();
         for (design, (run, seen, runs)) in designs.iter().zip(&mut states) {
-            let left = (design.replications * design.observations).saturating_sub(drawn);
+            let left = (design.replications * design.observations).saturating_sub(customers);
             for i in 0..chunk.min(left) {
                 if *seen == design.observations {
                     (*run, *seen) = (design.queue.start(), 0);
@@ -158,7 +158,7 @@ fn observe(designs: &[Design], experiment: u32) -> Vec<Vec<BatchAccumulator>> {
                 }
             }
         }
-        drawn += chunk;
+        customers += chunk;
     }
     states.into_iter().map(|(_, _, runs)| runs).collect()
 }

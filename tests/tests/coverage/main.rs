@@ -91,7 +91,9 @@ fn print_table(rho: f64, customers: [f64; 4]) {
             None => total.insert(further),
         };
         println!("after {} experiments:", (quarter + 1) * 250);
-        total.iter().for_each(|row| println!("{}", row.row()));
+        for row in total.iter() {
+            println!("{}", row.row());
+        }
     }
 }
 
