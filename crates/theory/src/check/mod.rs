@@ -214,7 +214,9 @@ pub fn evaluate(entry: &Entry) -> Result<f64, EvaluationError> {
     for group in groups {
         match group(&question) {
             Some(Ok(value)) if !value.is_finite() => {
-                return Err(QueueingError::NotApplicable("the value is not finite in double precision").into());
+                return Err(
+                    QueueingError::NotApplicable("the value is not finite in double precision").into()
+                );
             }
             Some(answer) => return answer,
             None => {}

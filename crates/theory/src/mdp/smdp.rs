@@ -6,6 +6,9 @@ use crate::queueing::{QueueingError, Result};
 const MAX_WORK: usize = 2_000_000_000;
 const MAX_SWEEPS: usize = 20_000_000;
 
+/// How far rounding may exceed the span that was asked for.
+const MAX_LOSS: f64 = 1e6;
+
 /// What happens when an event occurs and this choice was made.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Choice {
@@ -99,7 +102,7 @@ impl Smdp {
     /// must have one recurrent class.
     ///
     /// # Errors
-    /// When it does not get there within 2e9 evaluations of a choice or 20 million sweeps: rates that lie far apart take
+    /// When rounding makes the span meaningless, or when it does not get there within 2e9 evaluations of a choice or 20 million sweeps: rates that lie far apart take
     /// as many sweeps as they differ.
     pub fn solve(&self, span: f64) -> Result<Solution> {
         let mut values = vec![0.0; self.states.len()];
@@ -127,6 +130,11 @@ impl Smdp {
             std::mem::swap(&mut values, &mut next);
             // Values of this size are known no better: a smaller span would never be seen.
             let rounding = 4.0 * f64::EPSILON * self.rate * largest;
+            if rounding > span * MAX_LOSS {
+                return Err(QueueingError::NotApplicable(
+                    "rates or rewards lie too far apart for double precision",
+                ));
+            }
             if most - least <= span.max(rounding) {
                 let (gain, gain_error) = (f64::midpoint(most, least), (most - least) / 2.0);
                 return Ok(Solution { gain, gain_error, values, sweeps });
