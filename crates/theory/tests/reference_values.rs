@@ -88,12 +88,11 @@ fn no_value_of_a_parameter_panics() {
     let entries: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
     let mut seen = std::collections::BTreeSet::new();
     for entry in entries {
-        // One entry of each model, metric and service law shows every path.
-        let path = (
-            entry["model"].to_string(),
-            entry["metric"].to_string(),
-            entry["params"]["service"]["type"].to_string(),
-        );
+        // One entry of each model, metric and service law shows every path; decisions take long to give up, so one each.
+        let metric =
+            if entry["model"].to_string().contains("mdp") { "" } else { entry["metric"].as_str().unwrap() };
+        let service = entry["params"]["service"]["type"].to_string();
+        let path = (entry["model"].to_string(), metric.to_owned(), service);
         if !seen.insert(path) {
             continue;
         }

@@ -4,7 +4,7 @@ use crate::queueing::{QueueingError, Result};
 
 /// Choices that are weighed before an iteration counts as not converging.
 const MAX_WORK: usize = 2_000_000_000;
-const MAX_SWEEPS: usize = 20_000_000;
+const MAX_SWEEPS: usize = 5_000_000;
 
 /// How far rounding may exceed the span that was asked for.
 const MAX_LOSS: f64 = 1e6;
@@ -102,7 +102,7 @@ impl Smdp {
     /// must have one recurrent class.
     ///
     /// # Errors
-    /// When rounding makes the span meaningless, or when it does not get there within 2e9 evaluations of a choice or 20 million sweeps: rates that lie far apart take
+    /// When rounding makes the span meaningless, or when it does not get there within 2e9 evaluations of a choice or 5 million sweeps: rates that lie far apart take
     /// as many sweeps as they differ.
     pub fn solve(&self, span: f64) -> Result<Solution> {
         let mut values = vec![0.0; self.states.len()];
