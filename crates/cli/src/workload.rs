@@ -19,12 +19,17 @@ pub(crate) struct Ready {
     pub total: Option<u64>,
 }
 
-/// Opens the workload of a scenario.
+/// Opens the workload of a scenario's first run.
 pub(crate) fn open(file: &ScenarioFile, seed: u64) -> Result<Ready, Failure> {
+    open_replication(file, Streams::new(seed, 0))
+}
+
+/// Opens the workload of a scenario under the random streams of one replication.
+pub(crate) fn open_replication(file: &ScenarioFile, streams: Streams) -> Result<Ready, Failure> {
     let workload = &file.scenario.workload;
     let mut ready = match &workload.trace {
         Some(trace) => Ready { requests: open_trace(file, workload, trace)?, total: None },
-        None => synthetic(file, workload, seed)?,
+        None => synthetic(file, workload, streams)?,
     };
     match workload.max_concurrency {
         Some(0) => return Err(file.mistake(at("max_concurrency", "0: it must be at least 1"))),
@@ -109,7 +114,7 @@ fn trace_failure(file: &ScenarioFile, key: &str, error: &TraceError) -> Failure 
     }
 }
 
-fn synthetic(file: &ScenarioFile, workload: &Workload, seed: u64) -> Result<Ready, Failure> {
+fn synthetic(file: &ScenarioFile, workload: &Workload, streams: Streams) -> Result<Ready, Failure> {
     let mistake = |error| file.mistake(error);
     let missing = |key: &str| mistake(at(key, "it is missing: give it, or a `trace`"));
     let arrivals = workload.arrivals.clone().ok_or_else(|| missing("arrivals"))?;
@@ -131,7 +136,7 @@ fn synthetic(file: &ScenarioFile, workload: &Workload, seed: u64) -> Result<Read
         contents: contents(workload).map_err(mistake)?,
         sessions: sessions(workload).map_err(mistake)?,
     };
-    let requests = SyntheticWorkload::new(&config, Streams::new(seed, 0)).map_err(|error| match error {
+    let requests = SyntheticWorkload::new(&config, streams).map_err(|error| match error {
         SyntheticError::Distribution(error) => mistake(parameter("arrivals", &error)),
         error => mistake(at(error.key(extent), error.to_string())),
     })?;
