@@ -30,6 +30,8 @@ Examples:
   kendall run                                   the embedded quick start
   kendall run scenarios/quickstart.toml --out results
   kendall run scenarios/quickstart.toml --set workload.arrivals.rate_per_s=8 --seed 1
+  kendall run scenarios/quickstart.toml --replications 20    means over 20 runs, with intervals
+  kendall run scenarios/quickstart.toml --precision 5%       as many runs as that takes
   kendall run --gpu A10G --vllm @serve.sh --bench 'vllm bench serve --request-rate 4 --num-prompts 300'
 
 Exit codes: 0 ok, 1 the run failed or stalled, 2 invalid input, 130 interrupted.")]
@@ -72,6 +74,8 @@ pub(crate) struct RunArgs {
     /// Schedule every request of every step by itself: slower, with the same results to the bit
     #[arg(long)]
     pub one_by_one: bool,
+    #[command(flatten)]
+    pub replications: ReplicationArgs,
     /// Print summary.json instead of the table
     #[arg(long)]
     pub json: bool,
@@ -81,6 +85,44 @@ pub(crate) struct RunArgs {
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// How many runs a figure is the mean of.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplicationArgs {
+    /// Play so many independent replications and print means with confidence intervals; with --precision, the most
+    /// [default with --precision: 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), conflicts_with_all = ["bench", "steps"])]
+    pub replications: Option<u32>,
+    /// Play replications until every mean and p99 latency has an interval of at most this half-width, such as `5%`
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["bench", "steps"])]
+    pub precision: Option<f64>,
+    /// Confidence of the intervals, such as `0.95` or `95%`
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.95")]
+    pub confidence: f64,
+    /// Threads; the result does not depend on it [default: one for each core]
+    #[arg(long, value_name = "T", value_parser = threads)]
+    pub threads: Option<usize>,
+}
+
+/// Most threads: more than any machine has cores, fewer than an operating system refuses.
+const MAX_THREADS: usize = 4_096;
+
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads @ 1..=MAX_THREADS) => Ok(threads),
+        _ => Err(format!("write a number of threads between 1 and {MAX_THREADS}")),
+    }
+}
+
+/// A share strictly between 0 and 1, as `0.05` or `5%`.
+fn share(text: &str) -> Result<f64, String> {
+    let (digits, unit) = match text.strip_suffix('%') {
+        Some(digits) => (digits, 100.0),
+        None => (text, 1.0),
+    };
+    let share = digits.trim().parse::<f64>().ok().map(|number| number / unit);
+    share.filter(|share| *share > 0.0 && *share < 1.0).ok_or_else(|| "write a share between 0 and 1, such as `0.05` or `5%`".into())
 }
 
 #[derive(Debug, clap::Args)]

@@ -8,6 +8,7 @@ mod commands;
 mod exit;
 mod progress;
 mod scenario_file;
+mod study;
 mod vllm;
 mod workload;
 

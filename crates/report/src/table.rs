@@ -156,7 +156,7 @@ impl RunReport<'_> {
     }
 }
 
-fn facts_table() -> Table {
+pub(crate) fn facts_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);

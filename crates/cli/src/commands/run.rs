@@ -21,6 +21,8 @@ use crate::scenario_file::ScenarioFile;
 use crate::vllm::{self, Bench, Imported};
 use crate::workload;
 
+use super::replications::replications;
+
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let Imported { file, bench, ignored, warnings } = vllm::import(args)?;
     if args.print_scenario {
@@ -31,6 +33,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     resolved.simulation.engine.one_by_one = args.one_by_one;
     resolved.ledger.extend(ignored);
     let seed = args.seed.or(file.scenario.seed).unwrap_or(0);
+    if args.replications.replications.is_some() || args.replications.precision.is_some() {
+        return replications(args, &file, resolved, seed, warnings);
+    }
     let ready = workload::open(&file, seed)?;
     // Before the first temporary file: an interrupt must not leave one behind.
     let interrupted = interrupt_flag();
@@ -97,7 +102,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     Ok(if end.stalled.is_some() { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-fn failure(file: &ScenarioFile, error: &SimulationError) -> Failure {
+/// The failure for a run that could not start or go on.
+pub(crate) fn failure(file: &ScenarioFile, error: &SimulationError) -> Failure {
     match error {
         SimulationError::Workload(error) => workload::failure(file, error),
         SimulationError::Config(_) | SimulationError::Unsorted { .. } => Failure::Invalid(error.to_string()),
@@ -108,7 +114,8 @@ fn failure(file: &ScenarioFile, error: &SimulationError) -> Failure {
     }
 }
 
-fn what(server: &Server) -> String {
+/// What is served, in a phrase.
+pub(crate) fn what(server: &Server) -> String {
     match (&server.model, &server.gpu) {
         (Some(model), Some(gpu)) => {
             let gpus = server

@@ -1,0 +1,112 @@
+//! The figures of one run as a row of numbers with names, so that runs can be averaged, compared and kept.
+
+use kendall_serving::{MetricsSummary, RunEnd};
+use serde::{Deserialize, Serialize};
+
+/// What is kept of a finished run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunFigures {
+    /// Requests that arrived.
+    pub num_requests: u64,
+    /// Whether a replica could make no progress.
+    pub stalled: bool,
+    /// One value for each of [`FIGURES`]; `None` where the run has none.
+    pub values: Vec<Option<f64>>,
+}
+
+/// A figure that every run has.
+#[derive(Debug, Clone, Copy)]
+pub struct Figure {
+    /// Its name in `summary.json`.
+    pub name: &'static str,
+    /// Its unit; empty for a share or a count.
+    pub unit: &'static str,
+    /// Whether it belongs to the few that a table shows and that are plotted.
+    pub main: bool,
+    of: fn(&MetricsSummary, &RunEnd) -> Option<f64>,
+}
+
+const fn main(
+    name: &'static str,
+    unit: &'static str,
+    of: fn(&MetricsSummary, &RunEnd) -> Option<f64>,
+) -> Figure {
+    Figure { name, unit, main: true, of }
+}
+
+const fn other(
+    name: &'static str,
+    unit: &'static str,
+    of: fn(&MetricsSummary, &RunEnd) -> Option<f64>,
+) -> Figure {
+    Figure { name, unit, main: false, of }
+}
+
+/// All figures, in the order in which they are kept and shown. Appended, never reordered: journals keep rows by place.
+pub const FIGURES: [Figure; 39] = [
+    main("request_throughput", "req/s", |m, _| m.request_throughput),
+    main("output_throughput", "tok/s", |m, _| m.output_throughput),
+    main("request_goodput", "req/s", |m, _| m.request_goodput),
+    main("slo_attainment", "", |m, _| m.slo_attainment),
+    main("mean_ttft_ms", "ms", |m, _| m.ttft_ms.mean),
+    other("p50_ttft_ms", "ms", |m, _| m.ttft_ms.p50),
+    other("p90_ttft_ms", "ms", |m, _| m.ttft_ms.p90),
+    other("p95_ttft_ms", "ms", |m, _| m.ttft_ms.p95),
+    main("p99_ttft_ms", "ms", |m, _| m.ttft_ms.p99),
+    main("mean_tpot_ms", "ms", |m, _| m.tpot_ms.mean),
+    other("p50_tpot_ms", "ms", |m, _| m.tpot_ms.p50),
+    other("p90_tpot_ms", "ms", |m, _| m.tpot_ms.p90),
+    other("p95_tpot_ms", "ms", |m, _| m.tpot_ms.p95),
+    main("p99_tpot_ms", "ms", |m, _| m.tpot_ms.p99),
+    other("mean_itl_ms", "ms", |m, _| m.itl_ms.mean),
+    other("p50_itl_ms", "ms", |m, _| m.itl_ms.p50),
+    other("p90_itl_ms", "ms", |m, _| m.itl_ms.p90),
+    other("p95_itl_ms", "ms", |m, _| m.itl_ms.p95),
+    other("p99_itl_ms", "ms", |m, _| m.itl_ms.p99),
+    main("mean_e2el_ms", "ms", |m, _| m.e2el_ms.mean),
+    other("p50_e2el_ms", "ms", |m, _| m.e2el_ms.p50),
+    other("p90_e2el_ms", "ms", |m, _| m.e2el_ms.p90),
+    other("p95_e2el_ms", "ms", |m, _| m.e2el_ms.p95),
+    main("p99_e2el_ms", "ms", |m, _| m.e2el_ms.p99),
+    other("mean_queue_ms", "ms", |m, _| m.queue_ms.mean),
+    other("p50_queue_ms", "ms", |m, _| m.queue_ms.p50),
+    other("p90_queue_ms", "ms", |m, _| m.queue_ms.p90),
+    other("p95_queue_ms", "ms", |m, _| m.queue_ms.p95),
+    other("p99_queue_ms", "ms", |m, _| m.queue_ms.p99),
+    main("kv_cache_usage", "", |m, _| m.kv_cache_usage.mean),
+    other("max_kv_cache_usage", "", |m, _| Some(m.kv_cache_usage.max)),
+    main("num_running", "", |m, _| m.num_running.mean),
+    main("num_waiting", "", |m, _| m.num_waiting.mean),
+    other("num_preemptions", "", |_, end| Some(total(end, |totals| totals.num_preemptions) as f64)),
+    other("blocking_probability", "", |m, _| m.blocking_probability),
+    other("prefix_cache_hit_rate", "", |_, end| hit_rate(end)),
+    other("internal_fragmentation", "", |m, _| m.internal_fragmentation),
+    other("completed", "", |m, _| Some(m.completed as f64)),
+    other("duration", "s", |m, _| Some(m.duration_s)),
+];
+
+impl RunFigures {
+    /// The figures of a run.
+    pub fn of(metrics: &MetricsSummary, end: &RunEnd) -> Self {
+        Self {
+            num_requests: metrics.num_requests,
+            stalled: end.stalled.is_some(),
+            values: FIGURES.iter().map(|figure| (figure.of)(metrics, end)).collect(),
+        }
+    }
+
+    /// The value of one figure by its name.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        let place = FIGURES.iter().position(|figure| figure.name == name)?;
+        self.values.get(place).copied().flatten()
+    }
+}
+
+fn total(end: &RunEnd, of: fn(&kendall_serving::EngineTotals) -> u64) -> u64 {
+    end.totals.iter().map(of).sum()
+}
+
+fn hit_rate(end: &RunEnd) -> Option<f64> {
+    let queries = total(end, |totals| totals.prefix_cache_queries);
+    (queries > 0).then(|| total(end, |totals| totals.prefix_cache_hits) as f64 / queries as f64)
+}

@@ -1,0 +1,22 @@
+//! Experiments over runs: replications, and what follows from them.
+//!
+//! | part | what it does |
+//! |---|---|
+//! | [`Workers`] | whole runs on several threads, results in order, the same on any number of threads |
+//! | [`play`] | one run, its [`RunFigures`] |
+//! | [`replicate`] | independent replications, a fixed number or until a precision is reached |
+//!
+//! Random numbers have the replication as second address, and nothing else changes between replications. Settings
+//! that are compared meet the same customers, replication by replication (common random numbers).
+//!
+//! Architecture invariant: nothing here knows a file format. Whoever reads scenarios hands in [`Workloads`].
+
+mod figures;
+mod parallel;
+mod play;
+mod replications;
+
+pub use figures::{FIGURES, Figure, RunFigures};
+pub use parallel::{ThreadsError, Workers};
+pub use play::{RunError, Setting, Watch, Workloads, play};
+pub use replications::{Estimate, Extent, Replications, WATCHED, replicate};

@@ -1,0 +1,146 @@
+//! One run: a workload played against a server, watched from outside.
+
+use kendall_des::{SimDuration, SimTime};
+use kendall_serving::{
+    DecodeRun, EngineGauges, GoodputLimits, Observer, RequestRecord, RunEnd, RunMetrics, Simulation,
+    SimulationConfig, SimulationError, Workload,
+};
+use thiserror::Error;
+
+use crate::figures::RunFigures;
+
+/// Departures between two calls of [`Watch::departed`].
+const REQUESTS_A_LOOK: u64 = 1 << 12;
+
+/// Watches runs from outside, from several threads. It cannot change a result.
+pub trait Watch: Sync {
+    /// So many more requests left, in some run.
+    fn departed(&self, _requests: u64) {}
+
+    /// A run ended.
+    fn finished(&self) {}
+
+    /// Whether a user lost patience.
+    fn wants_to_stop(&self) -> bool {
+        false
+    }
+}
+
+/// Watches nothing.
+impl Watch for () {}
+
+/// Why a run gave no figures. `E` is what can go wrong with opening its workload.
+#[derive(Debug, Error)]
+pub enum RunError<E> {
+    /// Its workload could not be opened.
+    #[error("the workload could not be opened")]
+    Workload(E),
+    /// It could not start or go on.
+    #[error(transparent)]
+    Simulation(#[from] SimulationError),
+    /// The user stopped it.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// The server of an experiment and what counts as good.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// The server.
+    pub simulation: SimulationConfig,
+    /// Limits of a good request.
+    pub goodput: Option<GoodputLimits>,
+}
+
+/// Opens the workload of a replication: the same one whenever it is asked for the same number.
+pub trait Workloads: Sync {
+    /// What can go wrong.
+    type Error: Send;
+
+    /// The workload of this replication, from 0.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    fn open(&self, replication: u32) -> Result<Box<dyn Workload>, Self::Error>;
+}
+
+impl<E: Send, F: Fn(u32) -> Result<Box<dyn Workload>, E> + Sync> Workloads for F {
+    type Error = E;
+
+    fn open(&self, replication: u32) -> Result<Box<dyn Workload>, E> {
+        self(replication)
+    }
+}
+
+/// Plays one replication and keeps its figures.
+///
+/// # Errors
+/// If its workload cannot be opened, the run cannot start or go on, or the user stops it.
+pub fn play<W: Workloads>(
+    setting: &Setting,
+    workloads: &W,
+    replication: u32,
+    watch: &impl Watch,
+) -> Result<RunFigures, RunError<W::Error>> {
+    let workload = workloads.open(replication).map_err(RunError::Workload)?;
+    let config = &setting.simulation;
+    let metrics = RunMetrics::new(&config.engine, config.replicas, setting.goodput);
+    let (end, metrics) = observe(config, workload, metrics, watch)?;
+    Ok(RunFigures::of(&metrics.summary(end.end), &end))
+}
+
+/// Plays a workload with an observer.
+///
+/// # Errors
+/// As [`play`].
+pub(crate) fn observe<O: Observer, E>(
+    config: &SimulationConfig,
+    workload: Box<dyn Workload>,
+    observer: O,
+    watch: &impl Watch,
+) -> Result<(RunEnd, O), RunError<E>> {
+    let watched = Watched { observer, watch, departed: 0, stop: false };
+    let simulation = Simulation::new(config, workload, watched).map_err(SimulationError::from)?;
+    let (end, watched) = simulation.run()?;
+    if end.interrupted {
+        return Err(RunError::Interrupted);
+    }
+    watch.departed(watched.departed % REQUESTS_A_LOOK);
+    watch.finished();
+    Ok((end, watched.observer))
+}
+
+/// Counts departures for whoever watches, and passes everything on.
+struct Watched<'w, O, W> {
+    observer: O,
+    watch: &'w W,
+    departed: u64,
+    stop: bool,
+}
+
+impl<O: Observer, W: Watch> Observer for Watched<'_, O, W> {
+    fn token_gaps(&mut self, gap: SimDuration, n: u64) {
+        self.observer.token_gaps(gap, n);
+    }
+
+    fn departed(&mut self, record: &RequestRecord) {
+        self.observer.departed(record);
+        self.departed += 1;
+        if self.departed.is_multiple_of(REQUESTS_A_LOOK) {
+            self.watch.departed(REQUESTS_A_LOOK);
+            self.stop = self.watch.wants_to_stop();
+        }
+    }
+
+    fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
+        self.observer.gauges(replica, now, gauges);
+    }
+
+    fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
+        self.observer.decode_run(replica, run);
+    }
+
+    fn wants_to_stop(&self) -> bool {
+        self.stop
+    }
+}
