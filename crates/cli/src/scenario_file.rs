@@ -26,7 +26,7 @@ pub(crate) struct ScenarioFile {
 }
 
 /// A scenario's text before it is read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Source {
     /// How messages call it.
     pub origin: String,
@@ -87,6 +87,14 @@ impl ScenarioFile {
     /// A path of the scenario from here.
     pub(crate) fn resolve_path(&self, path: &str) -> PathBuf {
         self.folder.join(path)
+    }
+
+    /// The files that this scenario names, from here.
+    pub(crate) fn named_files(&self) -> Vec<PathBuf> {
+        let workload = &self.scenario.workload;
+        let trace = workload.trace.iter().map(|trace| &trace.path);
+        let lengths = workload.lengths.iter().map(|lengths| &lengths.path);
+        trace.chain(lengths).map(|path| self.resolve_path(path)).collect()
     }
 
     /// The failure for a mistake in this scenario, shown in its text.

@@ -6,6 +6,7 @@
 //! | [`RequestsCsv`], [`StepsCsv`] | one row a request, one row a step, written as the run goes on |
 //! | [`RunReport`] | the run's `summary.json` and its table |
 //! | [`ReplicationsReport`] | means over replications with their intervals |
+//! | [`SweepReport`], [`Plot`] | the points of a sweep as CSV, JSON, table and SVG |
 //! | [`BenchReport`] | the run as `vllm bench serve` prints and saves it |
 //!
 //! Architecture invariant: nothing here runs a simulation.
@@ -15,8 +16,10 @@ mod csv_table;
 mod estimates;
 mod number;
 mod output_dir;
+mod plot;
 mod replications_report;
 mod run_report;
+mod sweep_report;
 mod table;
 mod vllm_bench;
 
@@ -24,6 +27,8 @@ pub use csv_files::{RequestsCsv, StepsCsv};
 pub use csv_table::csv_table;
 pub use estimates::{FigureRow, MeanOverReplications};
 pub use output_dir::{OutputDir, OutputError, OutputFile, WrittenFile};
+pub use plot::{Plot, PlotError, PlotPoint, Series};
 pub use replications_report::ReplicationsReport;
 pub use run_report::RunReport;
+pub use sweep_report::{PointStatus, SweepPointRow, SweepReport};
 pub use vllm_bench::{BenchRecorder, BenchReport, BenchSettings};

@@ -10,6 +10,8 @@ pub struct RunFigures {
     pub num_requests: u64,
     /// Whether a replica could make no progress.
     pub stalled: bool,
+    /// Growth of the mean wait between the halves of the run, over that mean; `None` of a run too short to say.
+    pub growth: Option<f64>,
     /// One value for each of [`FIGURES`]; `None` where the run has none.
     pub values: Vec<Option<f64>>,
 }
@@ -87,10 +89,11 @@ pub const FIGURES: [Figure; 39] = [
 
 impl RunFigures {
     /// The figures of a run.
-    pub fn of(metrics: &MetricsSummary, end: &RunEnd) -> Self {
+    pub(crate) fn of(metrics: &MetricsSummary, end: &RunEnd, growth: Option<f64>) -> Self {
         Self {
             num_requests: metrics.num_requests,
             stalled: end.stalled.is_some(),
+            growth,
             values: FIGURES.iter().map(|figure| (figure.of)(metrics, end)).collect(),
         }
     }

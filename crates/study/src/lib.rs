@@ -5,18 +5,24 @@
 //! | [`Workers`] | whole runs on several threads, results in order, the same on any number of threads |
 //! | [`play`] | one run, its [`RunFigures`] |
 //! | [`replicate`] | independent replications, a fixed number or until a precision is reached |
+//! | [`sweep()`] | many settings, each run handed over for keeping as soon as it is done |
+//! | [`capacity`] | the largest rate or concurrency, or the fewest replicas, that keep objectives, with a confidence |
 //!
 //! Random numbers have the replication as second address, and nothing else changes between replications. Settings
 //! that are compared meet the same customers, replication by replication (common random numbers).
 //!
 //! Architecture invariant: nothing here knows a file format. Whoever reads scenarios hands in [`Workloads`].
 
+pub mod capacity;
 mod figures;
 mod parallel;
 mod play;
 mod replications;
+mod sweep;
+mod trend;
 
 pub use figures::{FIGURES, Figure, RunFigures};
 pub use parallel::{ThreadsError, Workers};
 pub use play::{RunError, Setting, Watch, Workloads, play};
 pub use replications::{Estimate, Extent, Replications, WATCHED, replicate};
+pub use sweep::{RunId, RunOutcome, SweepError, SweepPoint, sweep};

@@ -8,6 +8,7 @@ use kendall_serving::{
 use thiserror::Error;
 
 use crate::figures::RunFigures;
+use crate::trend::Trend;
 
 /// Departures between two calls of [`Watch::departed`].
 const REQUESTS_A_LOOK: u64 = 1 << 12;
@@ -85,8 +86,33 @@ pub fn play<W: Workloads>(
     let workload = workloads.open(replication).map_err(RunError::Workload)?;
     let config = &setting.simulation;
     let metrics = RunMetrics::new(&config.engine, config.replicas, setting.goodput);
-    let (end, metrics) = observe(config, workload, metrics, watch)?;
-    Ok(RunFigures::of(&metrics.summary(end.end), &end))
+    let (end, seen) = observe(config, workload, Seen { metrics, trend: Trend::new() }, watch)?;
+    Ok(RunFigures::of(&seen.metrics.summary(end.end), &end, seen.trend.growth()))
+}
+
+/// What a run of an experiment is seen by.
+struct Seen {
+    metrics: RunMetrics,
+    trend: Trend,
+}
+
+impl Observer for Seen {
+    fn token_gaps(&mut self, gap: SimDuration, n: u64) {
+        self.metrics.token_gaps(gap, n);
+    }
+
+    fn departed(&mut self, record: &RequestRecord) {
+        self.metrics.departed(record);
+        self.trend.departed(record);
+    }
+
+    fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
+        self.metrics.gauges(replica, now, gauges);
+    }
+
+    fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
+        self.metrics.decode_run(replica, run);
+    }
 }
 
 /// Plays a workload with an observer.

@@ -91,8 +91,8 @@ pub fn replicate<W: Workloads>(
     let mut runs = Vec::new();
     let up_to = |n: u32, runs: &mut Vec<RunFigures>| {
         let first = runs.len();
-        let more = workers
-            .map(n as usize - first, |i| play(setting, workloads, (first + i) as u32, watch))?;
+        let more =
+            workers.map(n as usize - first, |i| play(setting, workloads, (first + i) as u32, watch))?;
         runs.extend(more);
         Ok::<(), RunError<W::Error>>(())
     };

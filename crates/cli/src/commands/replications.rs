@@ -79,7 +79,8 @@ fn cautions(done: &Replications, resolved: &Resolved) -> Vec<String> {
     let mut cautions = Vec::new();
     if resolved.step_time.is_estimate() {
         cautions.push(
-            "ESTIMATE: the step times come from datasheets; no server with this GPU and model was measured".into(),
+            "ESTIMATE: the step times come from datasheets; no server with this GPU and model was measured"
+                .into(),
         );
     }
     if done.stalled() > 0 {

@@ -13,6 +13,8 @@
 //! | `figures` | `requests.csv` and `steps.csv` against `summary.json` |
 //! | `built_in` | schema, catalogue, quick start, scenarios |
 //! | `azure` | the Azure traces within 60 MB |
+//! | `replications` | `--replications`, `--precision` |
+//! | `sweep` | sweeps, killed and resumed |
 //! | `fuzz` | random scenarios never panic |
 
 mod azure;
@@ -26,5 +28,7 @@ mod huge;
 mod keys;
 mod one_by_one;
 mod program;
+mod replications;
+mod sweep;
 mod traces;
 mod values;
