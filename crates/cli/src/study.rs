@@ -2,8 +2,10 @@
 
 use kendall_des::Streams;
 use kendall_report::{FigureRow, MeanOverReplications};
-use kendall_serving::Workload;
-use kendall_study::{Estimate, FIGURES, Figure, Replications, RunError, Workloads};
+use kendall_serving::{SimulationConfig, Workload};
+use kendall_study::{
+    Estimate, FIGURES, Figure, Replications, RunError, Stability, Workloads, needs_steady_state, offered_load,
+};
 
 use crate::commands::run_failure;
 use crate::exit::Failure;
@@ -46,13 +48,33 @@ pub(crate) fn failure(file: &ScenarioFile, error: RunError<Failure>) -> Failure 
     }
 }
 
-/// Every figure as reports show it.
-pub(crate) fn rows(replications: &Replications, confidence: f64) -> Vec<FigureRow> {
+/// The verdict on a scenario's queue; `None` for a trace, which is a transient, and for clients that wait for answers,
+/// whose queue cannot grow.
+pub(crate) fn verdict(
+    file: &ScenarioFile,
+    seed: u64,
+    simulation: &SimulationConfig,
+    runs: &Replications,
+    confidence: f64,
+) -> Result<Option<Stability>, Failure> {
+    let workload = &file.scenario.workload;
+    if workload.trace.is_some() || workload.max_concurrency.is_some() {
+        return Ok(None);
+    }
+    let load = offered_load(simulation, workload::open(file, seed)?.requests)
+        .map_err(|error| workload::failure(file, &error))?;
+    // Requests that all come at once have no rate, and no queue that goes on growing.
+    Ok(load.rate_per_s.map(|_| Stability::of(&load, runs, confidence)))
+}
+
+/// Every figure as reports show it. Without a steady state there are no figures of one.
+pub(crate) fn rows(replications: &Replications, overloaded: bool, confidence: f64) -> Vec<FigureRow> {
+    let shown = |figure: &Figure| !(overloaded && needs_steady_state(figure.name));
     let row = |figure: &Figure| FigureRow {
         name: figure.name,
         unit: figure.unit,
         main: figure.main,
-        mean: replications.estimate(figure, confidence).map(mean),
+        mean: replications.estimate(figure, confidence).filter(|_| shown(figure)).map(mean),
     };
     FIGURES.iter().map(row).collect()
 }

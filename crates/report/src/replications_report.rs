@@ -28,6 +28,8 @@ pub struct ReplicationsReport<'a> {
     pub precision: Option<(f64, bool)>,
     /// Number of runs in which a replica could make no progress.
     pub stalled: usize,
+    /// `stable`, `near capacity` or `overloaded`; `None` where there is no steady state to speak of, as of a trace.
+    pub verdict: Option<&'static str>,
     /// The figures.
     pub figures: Vec<FigureRow>,
     /// What a reader must know before using them.
@@ -50,6 +52,7 @@ impl ReplicationsReport<'_> {
             ("engine", json!(self.resolved.engine)),
             ("replicas", json!(self.resolved.simulation.replicas)),
             ("estimate", json!(self.resolved.step_time.is_estimate())),
+            ("verdict", json!(self.verdict)),
             ("replications", json!(self.replications)),
             ("confidence", json!(self.confidence)),
             ("wanted_relative_half_width", json!(self.precision.map(|(relative, _)| relative))),
@@ -74,6 +77,9 @@ impl ReplicationsReport<'_> {
             self.seed,
             whole(u64::from(self.replications))
         );
+        if let Some(verdict) = self.verdict {
+            let _ = writeln!(text, "queue: {verdict}");
+        }
         if let Some((relative, reached)) = self.precision {
             let outcome = if reached { "reached" } else { "NOT reached" };
             let _ = writeln!(

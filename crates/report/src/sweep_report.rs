@@ -17,6 +17,8 @@ pub enum PointStatus {
     Completed,
     /// In some run a replica could make no progress.
     Stalled,
+    /// All its runs ended, and they are too short or too busy to tell whether the queue grows.
+    NearCapacity(String),
     /// More arrives than can be served: there is no steady state, and no latency of one.
     Overloaded(String),
 }
@@ -26,6 +28,7 @@ impl PointStatus {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Completed => "completed",
+            Self::NearCapacity(_) => "near capacity",
             Self::Stalled => "stalled",
             Self::Overloaded(_) => "overloaded",
         }
@@ -33,7 +36,7 @@ impl PointStatus {
 
     fn reason(&self) -> Option<&str> {
         match self {
-            Self::Overloaded(reason) => Some(reason),
+            Self::Overloaded(reason) | Self::NearCapacity(reason) => Some(reason),
             Self::Completed | Self::Stalled => None,
         }
     }

@@ -10,7 +10,7 @@ const MIN_BATCHES: usize = 16;
 
 /// A queue at exactly the capacity grows with the square root of time; from empty, the means of two halves of what is left
 /// after the first quarter differ by 0.31 of their mean. One that grows in proportion to time has 0.60.
-pub const CRITICAL_GROWTH: f64 = 0.31;
+pub(crate) const CRITICAL_GROWTH: f64 = 0.31;
 
 /// Batches of equal numbers of requests in the order in which they left: the time to the first token, or, of a request
 /// that never got one, its time in the system.

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use kendall_report::{OutputDir, ReplicationsReport, WrittenFile, csv_table};
 use kendall_serving::scenario::Resolved;
-use kendall_study::{Extent, FIGURES, Replications, Setting, Workers, replicate};
+use kendall_study::{Extent, FIGURES, Replications, Setting, Stability, Workers, replicate};
 
 use crate::args::RunArgs;
 use crate::exit::{Failure, print};
 use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::ScenarioFile;
-use crate::study::{ScenarioWorkloads, check_random, failure, rows};
+use crate::study::{ScenarioWorkloads, check_random, failure, rows, verdict};
 use crate::workload;
 
 use super::run::what;
@@ -43,7 +43,10 @@ pub(super) fn replications(
     let done = replicate(&setting, &workloads, extent, wanted.confidence, &workers, &progress);
     progress.clear();
     let done = done.map_err(|error| failure(file, error))?;
+    let verdict = verdict(file, seed, &setting.simulation, &done, wanted.confidence)?;
+    let overloaded = verdict.is_some_and(|verdict| verdict.is_overloaded());
     warnings.extend(cautions(&done, &resolved));
+    warnings.extend(verdict.and_then(|verdict| caution_of(&verdict)));
     let report = ReplicationsReport {
         kendall_version: env!("CARGO_PKG_VERSION"),
         name: &file.name,
@@ -54,7 +57,8 @@ pub(super) fn replications(
         confidence: wanted.confidence,
         precision: wanted.precision.zip(done.precise),
         stalled: done.stalled(),
-        figures: rows(&done, wanted.confidence),
+        verdict: verdict.map(|verdict| verdict_word(&verdict)),
+        figures: rows(&done, overloaded, wanted.confidence),
         warnings,
     };
     let json = format!("{:#}\n", report.to_json());
@@ -104,6 +108,27 @@ fn cautions(done: &Replications, resolved: &Resolved) -> Vec<String> {
         ));
     }
     cautions
+}
+
+/// The verdict in a word or two.
+fn verdict_word(verdict: &Stability) -> &'static str {
+    match verdict {
+        Stability::Stable => "stable",
+        Stability::NearCapacity { .. } => "near capacity",
+        Stability::BeyondBound { .. } | Stability::Growing { .. } => "overloaded",
+    }
+}
+
+/// What a reader must know of the verdict.
+fn caution_of(verdict: &Stability) -> Option<String> {
+    let reason = verdict.reason();
+    match verdict {
+        Stability::Stable => None,
+        Stability::NearCapacity { .. } => Some(format!("NEAR CAPACITY: {reason}")),
+        Stability::BeyondBound { .. } | Stability::Growing { .. } => Some(format!(
+            "OVERLOADED: {reason}. There is no steady state, so TTFT, E2E, queue and goodput are left out"
+        )),
+    }
 }
 
 /// One row a run.

@@ -5,7 +5,6 @@
 //! whole answer; what lies between was not decided. A rate above the analytic load bound is infeasible without
 //! simulating it. Every point meets the same customers, replication by replication, at another pace.
 
-mod bound;
 mod load;
 mod search;
 mod sensitivity;
@@ -22,6 +21,7 @@ pub use witness::Pressure;
 use kendall_serving::{SimulationConfig, SimulationError};
 use serde::Serialize;
 
+use crate::offered_load::offered_load;
 use crate::parallel::Workers;
 use crate::play::{RunError, Watch, Workloads};
 
@@ -134,7 +134,7 @@ pub fn capacity<W: Workloads>(
     let open = || workloads.open(0).map_err(RunError::Workload);
     let single = SimulationConfig { replicas: 1, ..question.simulation.clone() };
     let config = if question.find == Find::Replicas { &single } else { question.simulation };
-    let sampled = bound::sample(config, open()?)
+    let sampled = offered_load(config, open()?)
         .map_err(|error| RunError::Simulation(SimulationError::Workload(error)))?;
     if sampled.rate_per_s.is_none() && question.find != Find::Concurrency {
         return Err(CapacityError::NoRate);

@@ -8,7 +8,7 @@ use kendall_des::SimDuration;
 use kendall_serving::SimulationConfig;
 use serde::Serialize;
 
-use super::bound::Sampled;
+use crate::offered_load::OfferedLoad;
 use super::load::{Load, Tail};
 use super::search::at;
 use super::trial::{Bench, Point};
@@ -45,7 +45,7 @@ struct Variant {
 pub(super) fn table<W: Workloads, T: Watch>(
     question: &Question<'_>,
     bench: &Bench<'_, W, T>,
-    sampled: &Sampled,
+    sampled: &OfferedLoad,
     answer: &Answer,
 ) -> Result<Vec<Sensitivity>, RunError<W::Error>> {
     // Where replicas are sought, the rate that the found number carries is what moves.
@@ -111,7 +111,7 @@ fn one_run<W: Workloads, T: Watch>(
 }
 
 /// The assumptions that an answer rests on, each changed by itself.
-fn variants(base: &SimulationConfig, load: Load, sampled: &Sampled) -> Vec<Variant> {
+fn variants(base: &SimulationConfig, load: Load, sampled: &OfferedLoad) -> Vec<Variant> {
     let with = |assumption, change: &str, edit: &dyn Fn(&mut SimulationConfig, &mut Load)| {
         let (mut config, mut load) = (base.clone(), load);
         edit(&mut config, &mut load);

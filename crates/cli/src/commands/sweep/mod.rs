@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use kendall_report::{OutputDir, PointStatus, SweepPointRow, SweepReport, WrittenFile};
+use kendall_serving::SimulationConfig;
 use kendall_serving::scenario::resolve;
 use kendall_study::{
-    Replications, RunId, RunOutcome, Setting, SweepError, SweepPoint, Workers, sweep as play_sweep,
+    Replications, RunId, RunOutcome, Setting, Stability, SweepError, SweepPoint, Workers, sweep as play_sweep,
 };
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ use crate::args::SweepArgs;
 use crate::exit::{Failure, print};
 use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::{ScenarioFile, Source};
-use crate::study::{ScenarioWorkloads, check_random, failure, rows};
+use crate::study::{ScenarioWorkloads, check_random, failure, rows, verdict};
 use crate::workload;
 
 use journal::Journal;
@@ -70,7 +71,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<ExitCode, Failure> {
         },
         SweepError::Keep(failure) => failure,
     })?;
-    let report = plan.report(&runs);
+    let report = plan.report(&points, &runs)?;
     if let (Some(out), Some(journal)) = (&out, &journal) {
         write_files(out, &report, args.paired, &journal.in_order(&runs))?;
     }
@@ -187,9 +188,17 @@ impl Plan {
         Ok(journal::identity(fixed.into_iter().chain(texts).chain(contents.values().map(Vec::as_slice))))
     }
 
-    fn report<'a>(&'a self, runs: &BTreeMap<RunId, RunOutcome>) -> SweepReport<'a> {
-        let points = (0..self.files.len()).map(|point| self.point_row(point, runs)).collect();
-        SweepReport {
+    fn report<'a>(
+        &'a self,
+        points: &[SweepPoint<ScenarioWorkloads<'_>>],
+        runs: &BTreeMap<RunId, RunOutcome>,
+    ) -> Result<SweepReport<'a>, Failure> {
+        let points = points
+            .iter()
+            .enumerate()
+            .map(|(number, point)| self.point_row(number, &point.setting.simulation, runs))
+            .collect::<Result<_, _>>()?;
+        Ok(SweepReport {
             kendall_version: env!("CARGO_PKG_VERSION"),
             name: self.files.first().map_or("", |file| &file.name),
             seed: self.seed,
@@ -198,10 +207,15 @@ impl Plan {
             keys: self.axes.iter().map(|axis| axis.key.clone()).collect(),
             points,
             warnings: Vec::new(),
-        }
+        })
     }
 
-    fn point_row(&self, point: usize, runs: &BTreeMap<RunId, RunOutcome>) -> SweepPointRow {
+    fn point_row(
+        &self,
+        point: usize,
+        simulation: &SimulationConfig,
+        runs: &BTreeMap<RunId, RunOutcome>,
+    ) -> Result<SweepPointRow, Failure> {
         let values = self.values[point].iter().map(|value| json_of(value)).collect();
         let outcomes =
             (0..self.replications).filter_map(|replication| runs.get(&RunId { point, replication }));
@@ -218,12 +232,16 @@ impl Plan {
             figures.clear();
         }
         let replications = Replications { runs: figures, precise: None };
-        let status = match abandoned {
-            Some(reason) => PointStatus::Overloaded(reason),
-            None if replications.stalled() > 0 => PointStatus::Stalled,
-            None => PointStatus::Completed,
+        let verdict = verdict(&self.files[point], self.seed, simulation, &replications, self.confidence)?;
+        let status = match (abandoned, verdict) {
+            (Some(reason), _) => PointStatus::Overloaded(reason),
+            (None, _) if replications.stalled() > 0 => PointStatus::Stalled,
+            (None, None | Some(Stability::Stable)) => PointStatus::Completed,
+            (None, Some(verdict)) if verdict.is_overloaded() => PointStatus::Overloaded(verdict.reason()),
+            (None, Some(verdict)) => PointStatus::NearCapacity(verdict.reason()),
         };
-        SweepPointRow { values, status, figures: rows(&replications, self.confidence) }
+        let overloaded = matches!(status, PointStatus::Overloaded(_));
+        Ok(SweepPointRow { values, figures: rows(&replications, overloaded, self.confidence), status })
     }
 }
 

@@ -24,7 +24,7 @@ const STANDARD_ERRORS: f64 = 4.0;
 
 /// What was learnt of a workload without playing it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Sampled {
+pub struct OfferedLoad {
     /// Rate that the workload comes at (1/s); `None` if it all comes at once.
     pub rate_per_s: Option<f64>,
     /// Rate above which the queue grows for certain (1/s); `None` if requests may cost nothing.
@@ -39,10 +39,10 @@ pub(crate) struct Sampled {
 ///
 /// # Errors
 /// If it cannot deliver a request.
-pub(crate) fn sample(
+pub fn offered_load(
     config: &SimulationConfig,
     mut workload: Box<dyn Workload>,
-) -> Result<Sampled, WorkloadError> {
+) -> Result<OfferedLoad, WorkloadError> {
     let mut needs = Vec::new();
     let mut outputs = Vec::new();
     let mut last_s = 0.0;
@@ -56,7 +56,7 @@ pub(crate) fn sample(
     outputs.sort_unstable();
     let requests = needs.len() as u64;
     let time_s = shortest_mean_time_s(config, &needs);
-    Ok(Sampled {
+    Ok(OfferedLoad {
         rate_per_s: (last_s > 0.0).then(|| requests as f64 / last_s),
         bound_per_s: time_s.filter(|&time| time > 0.0).map(|time| f64::from(config.replicas) / time),
         median_output_tokens: outputs.get(outputs.len() / 2).copied().map_or(1.0, f64::from),
@@ -158,7 +158,7 @@ mod tests {
         }
     }
 
-    fn sampled(config: &SimulationConfig, prompt: u32, output: u32) -> Sampled {
+    fn sampled(config: &SimulationConfig, prompt: u32, output: u32) -> OfferedLoad {
         let specs = (1..=100).map(move |i| Ok(RequestSpec::new(SimTime::from_ps(i * MS), prompt, output)));
         sample(config, Box::new(specs)).expect("no error")
     }
