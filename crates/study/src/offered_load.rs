@@ -152,7 +152,11 @@ mod tests {
     fn config(max_num_seqs: u32, per_prefill_token_ps: u64) -> SimulationConfig {
         SimulationConfig {
             engine: EngineConfig { max_num_seqs, enable_prefix_caching: false, ..EngineConfig::default() },
-            step_time: LinearCoefficients { base_ps: 10 * MS, per_prefill_token_ps, ..LinearCoefficients::default() },
+            step_time: LinearCoefficients {
+                base_ps: 10 * MS,
+                per_prefill_token_ps,
+                ..LinearCoefficients::default()
+            },
             replicas: 2,
             front_end: SimDuration::ZERO,
         }
@@ -160,7 +164,7 @@ mod tests {
 
     fn sampled(config: &SimulationConfig, prompt: u32, output: u32) -> OfferedLoad {
         let specs = (1..=100).map(move |i| Ok(RequestSpec::new(SimTime::from_ps(i * MS), prompt, output)));
-        sample(config, Box::new(specs)).expect("no error")
+        offered_load(config, Box::new(specs)).expect("no error")
     }
 
     /// One seat, steps of 10 ms: each output token costs a step.

@@ -47,7 +47,9 @@ impl Stability {
         match growth {
             None => Self::NearCapacity { growth: None },
             Some(found) => match found.half_width {
-                Some(half_width) if found.mean - half_width > CRITICAL_GROWTH => Self::Growing { growth: found },
+                Some(half_width) if found.mean - half_width > CRITICAL_GROWTH => {
+                    Self::Growing { growth: found }
+                }
                 Some(half_width) if found.mean + half_width < STEADY_GROWTH => Self::Stable,
                 None if found.mean < STEADY_GROWTH => Self::Stable,
                 Some(_) | None => Self::NearCapacity { growth },
@@ -68,7 +70,9 @@ impl Stability {
         };
         match self {
             Self::Stable => String::new(),
-            Self::NearCapacity { growth: None } => "the runs are too short to tell whether the queue grows".into(),
+            Self::NearCapacity { growth: None } => {
+                "the runs are too short to tell whether the queue grows".into()
+            }
             Self::NearCapacity { growth: Some(growth) } => format!(
                 "the mean wait changes by {} of itself between the halves of a run: use longer runs",
                 in_words(growth)
@@ -99,8 +103,18 @@ mod tests {
     use crate::figures::RunFigures;
 
     fn verdict(rate_per_s: f64, growths: &[f64]) -> Stability {
-        let load = OfferedLoad { rate_per_s: Some(rate_per_s), bound_per_s: Some(10.0), median_output_tokens: 1.0, requests: 1 };
-        let run = |&growth| RunFigures { num_requests: 1, stalled: false, growth: Some(growth), values: Vec::new() };
+        let load = OfferedLoad {
+            rate_per_s: Some(rate_per_s),
+            bound_per_s: Some(10.0),
+            median_output_tokens: 1.0,
+            requests: 1,
+        };
+        let run = |&growth| RunFigures {
+            num_requests: 1,
+            stalled: false,
+            growth: Some(growth),
+            values: Vec::new(),
+        };
         let runs = Replications { runs: growths.iter().map(run).collect(), precise: None };
         Stability::of(&load, &runs, 0.95)
     }

@@ -46,8 +46,7 @@ impl Trend {
         self.batches.push(self.sum_s / self.size as f64);
         (self.count, self.sum_s) = (0, 0.0);
         if self.batches.len() == MAX_BATCHES {
-            self.batches =
-                self.batches.chunks_exact(2).map(|pair| f64::midpoint(pair[0], pair[1])).collect();
+            self.batches = self.batches.chunks_exact(2).map(|pair| f64::midpoint(pair[0], pair[1])).collect();
             self.size *= 2;
         }
     }

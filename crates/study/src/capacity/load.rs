@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn a_heavier_tail_keeps_the_median() {
         let tail = Some(Tail { median: 200.0, exponent: 2.0 });
-        let tokens: Vec<_> = requests(Load { tail, ..Load::UNCHANGED }).iter().map(|&(_, tokens)| tokens).collect();
+        let tokens: Vec<_> =
+            requests(Load { tail, ..Load::UNCHANGED }).iter().map(|&(_, tokens)| tokens).collect();
         assert_eq!(tokens, [50, 200, 450, 800, 1_250]);
     }
 }

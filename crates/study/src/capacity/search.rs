@@ -32,8 +32,12 @@ impl Bracket {
         let better = |a: f64, b: f64| if larger_is_better { a < b } else { a > b };
         match decision {
             // The bracket gets tighter: the hardest feasible and the easiest infeasible point.
-            Decision::Feasible => self.good = Some(self.good.map_or(x, |good| if better(x, good) { x } else { good })),
-            Decision::Infeasible => self.bad = Some(self.bad.map_or(x, |bad| if better(x, bad) { bad } else { x })),
+            Decision::Feasible => {
+                self.good = Some(self.good.map_or(x, |good| if better(x, good) { x } else { good }))
+            }
+            Decision::Infeasible => {
+                self.bad = Some(self.bad.map_or(x, |bad| if better(x, bad) { bad } else { x }))
+            }
             Decision::Undecided => {
                 self.open = Some(self.open.map_or((x, x), |(near_good, near_bad)| {
                     if larger_is_better {
@@ -55,7 +59,8 @@ impl Bracket {
             Some((near_good, near_bad)) => {
                 // Around an undecided point finer steps pay: a gap of half the resolution on either side is enough.
                 let gaps = [(good, near_good), (near_bad, bad)];
-                let (a, b) = if (good - near_good).abs() >= (near_bad - bad).abs() { gaps[0] } else { gaps[1] };
+                let (a, b) =
+                    if (good - near_good).abs() >= (near_bad - bad).abs() { gaps[0] } else { gaps[1] };
                 let close = |a: f64, b: f64| (a - b).abs() <= resolution / 2.0 * a.abs().max(b.abs());
                 (!close(a, b)).then(|| f64::midpoint(a, b))
             }
@@ -161,7 +166,9 @@ fn outwards(
             let most = (MAX_SEATS * seats).min(question.requests / 10).max(2) as f64;
             match (bracket.good, bracket.bad, bracket.open) {
                 (Some(good), None, None) if good < most => Some((2.0 * good).min(most)),
-                (Some(good), None, Some((_, near_bad))) if near_bad.max(good) < most => Some((2.0 * near_bad).min(most)),
+                (Some(good), None, Some((_, near_bad))) if near_bad.max(good) < most => {
+                    Some((2.0 * near_bad).min(most))
+                }
                 _ => None,
             }
         }

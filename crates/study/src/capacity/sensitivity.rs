@@ -8,11 +8,11 @@ use kendall_des::SimDuration;
 use kendall_serving::SimulationConfig;
 use serde::Serialize;
 
-use crate::offered_load::OfferedLoad;
 use super::load::{Load, Tail};
 use super::search::at;
 use super::trial::{Bench, Point};
 use super::{Answer, Find, Question};
+use crate::offered_load::OfferedLoad;
 use crate::play::{RunError, Watch, Workloads};
 use crate::replications::Estimate;
 
@@ -50,13 +50,16 @@ pub(super) fn table<W: Workloads, T: Watch>(
 ) -> Result<Vec<Sensitivity>, RunError<W::Error>> {
     // Where replicas are sought, the rate that the found number carries is what moves.
     let (find, mut base, centre) = match (question.find, answer.good, answer.bad) {
-        (Find::Replicas, Some(good), _) => (Find::Rate, at(question, Find::Replicas, good, None).config, sampled.rate_per_s),
+        (Find::Replicas, Some(good), _) => {
+            (Find::Rate, at(question, Find::Replicas, good, None).config, sampled.rate_per_s)
+        }
         (find, Some(good), Some(bad)) => (find, question.simulation.clone(), Some(f64::midpoint(good, bad))),
         _ => return Ok(Vec::new()),
     };
     let Some(centre) = centre else { return Ok(Vec::new()) };
     base.replicas = base.replicas.max(1);
-    let nominal = Variant { assumption: "", change: String::new(), config: base.clone(), load: question.load };
+    let nominal =
+        Variant { assumption: "", change: String::new(), config: base.clone(), load: question.load };
     let variants: Vec<Variant> =
         std::iter::once(nominal).chain(variants(&base, question.load, sampled)).collect();
     let runs = question.sensitivity_runs as usize;
@@ -102,7 +105,11 @@ fn one_run<W: Workloads, T: Watch>(
         let x = if whole { libm::round(x).max(1.0) } else { x };
         let evidence = bench.evidence(&at(x), replication)?;
         let kept = evidence.margins.iter().flatten().all(|&(margin, _)| margin >= 0.0);
-        if kept { low = x } else { high = x }
+        if kept {
+            low = x
+        } else {
+            high = x
+        }
         if whole && high - low <= 1.0 {
             break;
         }
@@ -135,7 +142,9 @@ fn variants(base: &SimulationConfig, load: Load, sampled: &OfferedLoad) -> Vec<V
         with("burstiness", "arrivals in pairs", &|_, load| load.pairs = true),
         with("length tail", "log output lengths 20 % wider", &|_, load| tail(load, 1.2)),
         with("length tail", "log output lengths 20 % narrower", &|_, load| tail(load, 0.8)),
-        with("front-end overhead", "+10 ms", &|config, _| config.front_end = config.front_end + FRONT_END_CHANGE),
+        with("front-end overhead", "+10 ms", &|config, _| {
+            config.front_end = config.front_end + FRONT_END_CHANGE
+        }),
     ];
     if shorter > SimDuration::ZERO {
         variants.push(with("front-end overhead", &shorter_ms, &|config, _| {

@@ -97,7 +97,9 @@ fn percent(share: f64) -> String {
 
 /// An objective that cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{text}`: {reason}; objectives look like `p99(ttft)<=500ms`, `mean(tpot)<=40ms`, `goodput>=0.99` or `ttft:500 tpot:50` (ms)")]
+#[error(
+    "`{text}`: {reason}; objectives look like `p99(ttft)<=500ms`, `mean(tpot)<=40ms`, `goodput>=0.99` or `ttft:500 tpot:50` (ms)"
+)]
 pub struct SloError {
     text: String,
     reason: String,
@@ -195,9 +197,9 @@ fn parse_latency(name: &str) -> Result<Latency, String> {
 fn parse_share(text: &str) -> Result<f64, String> {
     let (digits, unit) = text.strip_suffix('%').map_or((text, 1.0), |digits| (digits, 100.0));
     let share = digits.parse::<f64>().ok().map(|number| number / unit);
-    share
-        .filter(|share| *share > 0.0 && *share < 1.0)
-        .ok_or_else(|| format!("`{text}` is no share: write `0.99` or `99%`; 100 % cannot be shown by any number of runs"))
+    share.filter(|share| *share > 0.0 && *share < 1.0).ok_or_else(|| {
+        format!("`{text}` is no share: write `0.99` or `99%`; 100 % cannot be shown by any number of runs")
+    })
 }
 
 /// A limit with its unit.
@@ -320,7 +322,8 @@ mod tests {
 
     fn parse(texts: &[&str]) -> Result<String, String> {
         let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-        let scenario = GoodputLimits { ttft: Some(SimDuration::from_millis(300)), ..GoodputLimits::default() };
+        let scenario =
+            GoodputLimits { ttft: Some(SimDuration::from_millis(300)), ..GoodputLimits::default() };
         let slos = parse_slos(&texts, Some(scenario)).map_err(|error| error.to_string())?;
         Ok(slos.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     }

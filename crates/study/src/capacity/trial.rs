@@ -114,7 +114,9 @@ impl<W: Workloads, T: Watch> Bench<'_, W, T> {
         let witness = Witness::new(self.slos, self.window, engine, point.config.replicas);
         match observe(&point.config, workload, witness, self.watch) {
             Ok((end, witness)) => Ok(witness.evidence(end.end)),
-            Err(RunError::Simulation(SimulationError::Overloaded { .. })) => Ok(Evidence::of_overload(self.slos)),
+            Err(RunError::Simulation(SimulationError::Overloaded { .. })) => {
+                Ok(Evidence::of_overload(self.slos))
+            }
             Err(error) => Err(error),
         }
     }
@@ -156,9 +158,12 @@ impl Look {
         let tests = (MAX_TRIALS * LOOKS.len()) as f64;
         let alpha = bench.alpha / tests;
         // To be feasible every test must pass, which needs no correction; to be infeasible one of them is enough.
-        let (low_t, high_t) =
-            (one_sided_t(alpha, runs.len()), one_sided_t(alpha / (bench.slos.len() as f64 + 1.0), runs.len()));
-        let estimates: Vec<Mean> = bench.slos.iter().enumerate().map(|(i, slo)| margin(slo, i, runs)).collect();
+        let (low_t, high_t) = (
+            one_sided_t(alpha, runs.len()),
+            one_sided_t(alpha / (bench.slos.len() as f64 + 1.0), runs.len()),
+        );
+        let estimates: Vec<Mean> =
+            bench.slos.iter().enumerate().map(|(i, slo)| margin(slo, i, runs)).collect();
         let growth = point.max_concurrency.is_none().then(|| growth(runs));
         let kept = estimates.iter().all(|mean| mean.mean - low_t * mean.error > 0.0);
         let steady = growth.is_none_or(|growth| growth.mean + low_t * growth.error < STEADY);
@@ -169,7 +174,8 @@ impl Look {
             (false, true) => Decision::Infeasible,
             _ => Decision::Undecided,
         };
-        let worst = (0..estimates.len()).min_by(|&a, &b| score(&estimates[a]).total_cmp(&score(&estimates[b])));
+        let worst =
+            (0..estimates.len()).min_by(|&a, &b| score(&estimates[a]).total_cmp(&score(&estimates[b])));
         let binding = match worst {
             Some(slo) if !growing || missed => Binding::Slo(slo),
             _ => Binding::Growth,
@@ -236,7 +242,8 @@ fn margin(slo: &Slo, i: usize, runs: &[Evidence]) -> Mean {
 
 /// Growth of the wait between the halves of the window, over the mean wait of all replications.
 fn growth(runs: &[Evidence]) -> Mean {
-    let mean = runs.iter().map(|run| f64::midpoint(run.wait_s[0], run.wait_s[1])).sum::<f64>() / runs.len() as f64;
+    let mean =
+        runs.iter().map(|run| f64::midpoint(run.wait_s[0], run.wait_s[1])).sum::<f64>() / runs.len() as f64;
     if mean <= 0.0 {
         return Mean { mean: 0.0, error: 0.0 };
     }
@@ -270,8 +277,16 @@ mod tests {
 
     #[test]
     fn no_violation_among_few_requests_is_no_proof() {
-        let slo = Slo::Percentile { latency: super::super::slo::Latency::Ttft, share: 0.99, limit: kendall_des::SimDuration::from_millis(1) };
-        let run = |requests| Evidence { margins: vec![Some((0.01, requests))], wait_s: [0.1, 0.1], pressure: Pressure::default() };
+        let slo = Slo::Percentile {
+            latency: super::super::slo::Latency::Ttft,
+            share: 0.99,
+            limit: kendall_des::SimDuration::from_millis(1),
+        };
+        let run = |requests| Evidence {
+            margins: vec![Some((0.01, requests))],
+            wait_s: [0.1, 0.1],
+            pressure: Pressure::default(),
+        };
         let t = one_sided_t(1e-4, 8);
         for (requests, proven) in [(20, false), (4_000, true)] {
             let mean = margin(&slo, 0, &vec![run(requests); 8]);

@@ -117,7 +117,13 @@ struct Timeline {
 impl Timeline {
     const EMPTY: Self = Self {
         since: SimTime::ZERO,
-        gauges: EngineGauges { num_waiting: 0, num_running: 0, used_blocks: 0, held_blocks: 0, held_tokens: 0 },
+        gauges: EngineGauges {
+            num_waiting: 0,
+            num_running: 0,
+            used_blocks: 0,
+            held_blocks: 0,
+            held_tokens: 0,
+        },
         busy: 0,
         waiting: 0,
         seats: 0,

@@ -92,8 +92,7 @@ fn objectives(args: &CapacityArgs, goodput: Option<GoodputLimits>) -> Result<Vec
 }
 
 fn requests_of(resolved: &Resolved) -> u64 {
-    let seats =
-        u64::from(resolved.simulation.engine.max_num_seqs) * u64::from(resolved.simulation.replicas);
+    let seats = u64::from(resolved.simulation.engine.max_num_seqs) * u64::from(resolved.simulation.replicas);
     (REQUESTS_A_SEAT * seats).clamp(FEWEST_REQUESTS, MOST_REQUESTS)
 }
 

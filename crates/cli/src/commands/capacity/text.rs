@@ -13,7 +13,14 @@ const HARDLY_WAITING: f64 = 0.05;
 impl Report<'_> {
     pub(super) fn to_text(&self) -> String {
         let mut text = String::new();
-        let _ = writeln!(text, "{}: {}, {}, seed {}", self.file.name, self.what(), self.resolved.engine, self.seed);
+        let _ = writeln!(
+            text,
+            "{}: {}, {}, seed {}",
+            self.file.name,
+            self.what(),
+            self.resolved.engine,
+            self.seed
+        );
         let slos: Vec<String> = self.question.slos.iter().map(ToString::to_string).collect();
         let _ = writeln!(text, "objectives: {}", slos.join(", "));
         let _ = writeln!(text, "\n{}", self.headline());
@@ -54,14 +61,19 @@ impl Report<'_> {
                     .filter(|(_, estimate)| estimate.margin < 0.0)
                     .map(|(slo, estimate)| format!("{slo} (attained {})", slo.attained(estimate.margin)))
                     .collect();
-                format!("Impossible: with one request at a time this server misses {} already.", missed.join(", "))
+                format!(
+                    "Impossible: with one request at a time this server misses {} already.",
+                    missed.join(", ")
+                )
             }
             (Ending::Found, Find::Rate) => format!(
                 "Capacity between {} and {} req/s, with {confidence} confidence in both ends.",
                 number(good.unwrap_or_default()),
                 number(bad.unwrap_or_default())
             ),
-            (Ending::Found, Find::Concurrency) => self.whole_numbers("Capacity", "clients at a time", &confidence),
+            (Ending::Found, Find::Concurrency) => {
+                self.whole_numbers("Capacity", "clients at a time", &confidence)
+            }
             (Ending::Found, Find::Replicas) => self.whole_numbers("Fewest", "replicas", &confidence),
             (Ending::Unlimited, Find::Replicas) => format!(
                 "{} replicas suffice, with {confidence} confidence.",
@@ -85,8 +97,7 @@ impl Report<'_> {
     fn whole_numbers(&self, what: &str, unit: &str, confidence: &str) -> String {
         let (good, bad) = (self.answer.good.unwrap_or_default(), self.answer.bad.unwrap_or_default());
         // Good and bad are tried points; what lies strictly between is open.
-        let (low, high) =
-            if good < bad { (good, bad - 1.0) } else { (bad + 1.0, good) };
+        let (low, high) = if good < bad { (good, bad - 1.0) } else { (bad + 1.0, good) };
         if (high - low).abs() < 0.5 {
             format!("{what}: {low} {unit}, with {confidence} confidence.")
         } else {
@@ -132,7 +143,9 @@ impl Report<'_> {
             };
             let mut row = vec![number(trial.x), verdict.to_owned(), trial.replications.to_string()];
             let estimates = self.question.slos.iter().zip(&trial.slos);
-            row.extend(estimates.map(|(slo, estimate)| slo.attained_within(estimate.margin, estimate.half_width)));
+            row.extend(
+                estimates.map(|(slo, estimate)| slo.attained_within(estimate.margin, estimate.half_width)),
+            );
             let pressure = &trial.pressure;
             row.extend([pressure.busy, pressure.waiting, pressure.kv_usage].map(percent));
             table.add_row(row);
@@ -142,7 +155,13 @@ impl Report<'_> {
 
     fn sensitivity(&self) -> Table {
         let mut table = plain_table();
-        table.set_header(["assumption", "change", "capacity", &format!("+- {}", percent(self.question.confidence)), "runs"]);
+        table.set_header([
+            "assumption",
+            "change",
+            "capacity",
+            &format!("+- {}", percent(self.question.confidence)),
+            "runs",
+        ]);
         for line in &self.answer.sensitivity {
             let (effect, half_width, runs) = match &line.effect {
                 None => ("-".into(), "cannot start".into(), String::new()),
@@ -174,7 +193,8 @@ fn resource(pressure: &Pressure) -> String {
     let named = shares.iter().filter(|(share, _)| *share >= 0.1);
     let mut named: Vec<_> = named.collect();
     named.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let words: Vec<String> = named.iter().map(|(share, name)| format!("{:.0} % for {name}", share * 100.0)).collect();
+    let words: Vec<String> =
+        named.iter().map(|(share, name)| format!("{:.0} % for {name}", share * 100.0)).collect();
     format!("requests wait {} of the time, of it {}", percent(pressure.waiting), words.join(", "))
 }
 

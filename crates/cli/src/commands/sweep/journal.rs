@@ -200,7 +200,12 @@ mod tests {
     use kendall_study::RunFigures;
 
     fn outcome(value: f64) -> RunOutcome {
-        RunOutcome::Figures(RunFigures { num_requests: 7, stalled: false, growth: None, values: vec![Some(value), None] })
+        RunOutcome::Figures(RunFigures {
+            num_requests: 7,
+            stalled: false,
+            growth: None,
+            values: vec![Some(value), None],
+        })
     }
 
     fn open(folder: &Path) -> Journal {
