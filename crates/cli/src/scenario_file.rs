@@ -89,12 +89,10 @@ impl ScenarioFile {
         self.folder.join(path)
     }
 
-    /// The files that this scenario names, from here.
-    pub(crate) fn named_files(&self) -> Vec<PathBuf> {
-        let workload = &self.scenario.workload;
-        let trace = workload.trace.iter().map(|trace| &trace.path);
-        let lengths = workload.lengths.iter().map(|lengths| &lengths.path);
-        trace.chain(lengths).map(|path| self.resolve_path(path)).collect()
+    /// The trace that this scenario plays, from here.
+    pub(crate) fn trace_path(&self) -> Option<PathBuf> {
+        let trace = self.scenario.workload.trace.as_ref()?;
+        Some(self.resolve_path(&trace.path))
     }
 
     /// The failure for a mistake in this scenario, shown in its text.

@@ -2,29 +2,70 @@
 
 use kendall_des::Streams;
 use kendall_report::{FigureRow, MeanOverReplications};
-use kendall_serving::{SimulationConfig, Workload};
+use kendall_serving::scenario::Resolved;
+use kendall_serving::workload::Arrivals;
+use kendall_serving::{CostModel, SimulationConfig, Workload, catalog};
 use kendall_study::{
-    Estimate, FIGURES, Figure, Replications, RunError, Stability, Workloads, needs_steady_state, offered_load,
+    Estimate, FIGURES, Figure, Replications, RunError, Setting, Stability, Workloads, needs_steady_state,
+    offered_load,
 };
 
 use crate::commands::run_failure;
 use crate::exit::Failure;
 use crate::scenario_file::ScenarioFile;
-use crate::workload;
+use crate::workload::{self, Prepared, Ready};
 
 /// The workload of a scenario, replication by replication.
 pub(crate) struct ScenarioWorkloads<'a> {
     pub file: &'a ScenarioFile,
-    pub seed: u64,
+    /// The files that it names are read once.
+    prepared: Prepared,
+    seed: u64,
+}
+
+impl<'a> ScenarioWorkloads<'a> {
+    pub(crate) fn new(file: &'a ScenarioFile, seed: u64) -> Result<Self, Failure> {
+        let workloads = Self { file, prepared: workload::prepare(file)?, seed };
+        // Mistakes in parameters show when the first requests are drawn up.
+        workloads.ready(0)?;
+        Ok(workloads)
+    }
+
+    fn ready(&self, replication: u32) -> Result<Ready, Failure> {
+        self.prepared.begin(self.file, Streams::new(self.seed, replication))
+    }
+
+    /// Requests of a run, where their number is known before.
+    pub(crate) fn total(&self) -> Result<Option<u64>, Failure> {
+        self.ready(0).map(|ready| ready.total)
+    }
+
+    /// All that the requests depend on but for the contents of a trace, as text.
+    pub(crate) fn fingerprint(&self) -> String {
+        format!("{:?}", self.prepared)
+    }
 }
 
 impl Workloads for ScenarioWorkloads<'_> {
     type Error = Failure;
 
     fn open(&self, replication: u32) -> Result<Box<dyn Workload>, Failure> {
-        workload::open_replication(self.file, Streams::new(self.seed, replication))
-            .map(|ready| ready.requests)
+        let requests: Box<dyn Workload> = self.ready(replication)?.requests;
+        Ok(requests)
     }
+}
+
+/// The server of an experiment with what counts as good and what it costs.
+pub(crate) fn setting(file: &ScenarioFile, resolved: &Resolved) -> Setting {
+    Setting { simulation: resolved.simulation.clone(), goodput: resolved.goodput, cost: cost_model(file) }
+}
+
+/// The GPUs of the server; `None` where the scenario names none.
+pub(crate) fn cost_model(file: &ScenarioFile) -> Option<CostModel<'static>> {
+    let server = &file.scenario.server;
+    let gpu = catalog::gpu(server.gpu.as_deref()?).ok()?;
+    let gpus = server.tensor_parallel_size.unwrap_or(1).checked_mul(server.replicas.unwrap_or(1))?;
+    Some(CostModel { gpu, gpus })
 }
 
 /// Replications need something random.
@@ -48,21 +89,26 @@ pub(crate) fn failure(file: &ScenarioFile, error: RunError<Failure>) -> Failure 
     }
 }
 
+/// Whether clients wait for answers before they send again: such a load has no rate of its own.
+pub(crate) fn is_closed(file: &ScenarioFile) -> bool {
+    let workload = &file.scenario.workload;
+    workload.max_concurrency.is_some() || matches!(workload.arrivals, Some(Arrivals::ClosedLoop { .. }))
+}
+
 /// The verdict on a scenario's queue; `None` for a trace, which is a transient, and for clients that wait for answers,
 /// whose queue cannot grow.
 pub(crate) fn verdict(
-    file: &ScenarioFile,
-    seed: u64,
+    workloads: &ScenarioWorkloads<'_>,
     simulation: &SimulationConfig,
     runs: &Replications,
     confidence: f64,
 ) -> Result<Option<Stability>, Failure> {
-    let workload = &file.scenario.workload;
-    if workload.trace.is_some() || workload.max_concurrency.is_some() {
+    let file = workloads.file;
+    if file.scenario.workload.trace.is_some() || is_closed(file) {
         return Ok(None);
     }
-    let load = offered_load(simulation, workload::open(file, seed)?.requests)
-        .map_err(|error| workload::failure(file, &error))?;
+    let load =
+        offered_load(simulation, workloads.open(0)?).map_err(|error| workload::failure(file, &error))?;
     // Requests that all come at once have no rate, and no queue that goes on growing.
     Ok(load.rate_per_s.map(|_| Stability::of(&load, runs, confidence)))
 }

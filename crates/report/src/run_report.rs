@@ -3,7 +3,7 @@
 
 use indexmap::IndexMap;
 use kendall_serving::scenario::{KvSource, Resolved, StepTimeSource};
-use kendall_serving::{LatencySummary, MetricsSummary, RunEnd};
+use kendall_serving::{Cost, GoodputByClass, LatencySummary, MetricsSummary, RunEnd};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -26,6 +26,10 @@ pub struct RunReport<'a> {
     pub end: &'a RunEnd,
     /// The figures.
     pub metrics: MetricsSummary,
+    /// Goodput by class, if the scenario names classes.
+    pub classes: Option<GoodputByClass>,
+    /// Money and energy, if the scenario names GPUs.
+    pub cost: Option<Cost>,
     /// Warnings of whoever made the scenario.
     pub notes: &'a [String],
 }
@@ -119,6 +123,8 @@ impl RunReport<'_> {
         fields.put("total_token_throughput", metrics.total_token_throughput);
         fields.put("request_goodput", metrics.request_goodput);
         fields.put("slo_attainment", metrics.slo_attainment);
+        fields.put("classes", self.classes.as_ref().map(|by_class| &by_class.classes));
+        fields.put("jain_fairness", self.classes.as_ref().and_then(|by_class| by_class.jain_fairness));
         for (name, latency) in self.latencies() {
             fields.put_latency(name, latency);
         }
@@ -146,6 +152,7 @@ impl RunReport<'_> {
             }),
         );
         fields.put("kv_cache", &self.resolved.kv_cache);
+        fields.put("cost", &self.cost);
         fields.put("ledger", &self.resolved.ledger);
         fields.into_value()
     }

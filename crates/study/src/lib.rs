@@ -15,7 +15,6 @@
 //! Architecture invariant: nothing here knows a file format. Whoever reads scenarios hands in [`Workloads`].
 
 pub mod capacity;
-mod cost;
 mod figures;
 mod offered_load;
 mod parallel;
@@ -25,7 +24,6 @@ mod stability;
 mod sweep;
 mod trend;
 
-pub use cost::{BusyTime, Cost, CostModel, IDLE_SHARE, jain_index};
 pub use figures::{FIGURES, Figure, RunFigures};
 pub use offered_load::{OfferedLoad, offered_load};
 pub use parallel::{ThreadsError, Workers};

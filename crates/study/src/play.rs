@@ -2,12 +2,12 @@
 
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::{
-    DecodeRun, EngineGauges, GoodputLimits, Observer, RequestRecord, RunEnd, RunMetrics, Simulation,
-    SimulationConfig, SimulationError, Workload,
+    BusyTime, CostModel, DecodeRun, EngineGauges, GoodputLimits, Observer, RequestRecord, RunEnd, RunMetrics,
+    Simulation, SimulationConfig, SimulationError, Workload,
 };
 use thiserror::Error;
 
-use crate::figures::RunFigures;
+use crate::figures::{Facts, RunFigures};
 use crate::trend::Trend;
 
 /// Departures between two calls of [`Watch::departed`].
@@ -51,6 +51,8 @@ pub struct Setting {
     pub simulation: SimulationConfig,
     /// Limits of a good request.
     pub goodput: Option<GoodputLimits>,
+    /// What it costs, where its GPUs are known.
+    pub cost: Option<CostModel<'static>>,
 }
 
 /// Opens the workload of a replication: the same one whenever it is asked for the same number.
@@ -86,14 +88,21 @@ pub fn play<W: Workloads>(
     let workload = workloads.open(replication).map_err(RunError::Workload)?;
     let config = &setting.simulation;
     let metrics = RunMetrics::new(&config.engine, config.replicas, setting.goodput);
-    let (end, seen) = observe(config, workload, Seen { metrics, trend: Trend::new() }, watch)?;
-    Ok(RunFigures::of(&seen.metrics.summary(end.end), &end, seen.trend.growth()))
+    let seen = Seen { metrics, trend: Trend::new(), busy: BusyTime::new(config.replicas) };
+    let (end, seen) = observe(config, workload, seen, watch)?;
+    let metrics = seen.metrics.summary(end.end);
+    let busy = seen.busy.share(end.end);
+    let cost = setting.cost.and_then(|model| model.of(metrics.duration_s, metrics.total_output_tokens, busy));
+    let facts =
+        Facts { metrics: &metrics, end: &end, busy, cost: cost.as_ref(), growth: seen.trend.growth() };
+    Ok(RunFigures::of(&facts))
 }
 
 /// What a run of an experiment is seen by.
 struct Seen {
     metrics: RunMetrics,
     trend: Trend,
+    busy: BusyTime,
 }
 
 impl Observer for Seen {
@@ -108,6 +117,7 @@ impl Observer for Seen {
 
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
+        self.busy.gauges(replica, now, gauges);
     }
 
     fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {

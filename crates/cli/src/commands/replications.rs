@@ -4,14 +4,13 @@ use std::process::ExitCode;
 
 use kendall_report::{OutputDir, ReplicationsReport, WrittenFile, csv_table};
 use kendall_serving::scenario::Resolved;
-use kendall_study::{Extent, FIGURES, Replications, Setting, Stability, Workers, replicate};
+use kendall_study::{Extent, FIGURES, Replications, Stability, Workers, replicate};
 
 use crate::args::RunArgs;
 use crate::exit::{Failure, print};
 use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::ScenarioFile;
-use crate::study::{ScenarioWorkloads, check_random, failure, rows, verdict};
-use crate::workload;
+use crate::study::{ScenarioWorkloads, check_random, failure, rows, setting, verdict};
 
 use super::run::what;
 
@@ -31,19 +30,19 @@ pub(super) fn replications(
         (Some(relative), most) => Extent::Precision { relative, most: most.unwrap_or(MOST_FOR_PRECISION) },
         (None, n) => Extent::Fixed(n.unwrap_or(1)),
     };
-    let requests_a_run = workload::open(file, seed)?.total;
+    let workloads = ScenarioWorkloads::new(file, seed)?;
+    let requests_a_run = workloads.total()?;
     let total = match extent {
         Extent::Fixed(n) => requests_a_run.map(|requests| requests.saturating_mul(n.into())),
         Extent::Precision { .. } => None,
     };
     let workers = Workers::new(wanted.threads).map_err(|error| Failure::Failed(error.to_string()))?;
     let progress = StudyProgress::new(Counts::Requests, total, args.quiet, interrupt_flag());
-    let setting = Setting { simulation: resolved.simulation.clone(), goodput: resolved.goodput };
-    let workloads = ScenarioWorkloads { file, seed };
+    let setting = setting(file, &resolved);
     let done = replicate(&setting, &workloads, extent, wanted.confidence, &workers, &progress);
     progress.clear();
     let done = done.map_err(|error| failure(file, error))?;
-    let verdict = verdict(file, seed, &setting.simulation, &done, wanted.confidence)?;
+    let verdict = verdict(&workloads, &setting.simulation, &done, wanted.confidence)?;
     let overloaded = verdict.is_some_and(|verdict| verdict.is_overloaded());
     warnings.extend(cautions(&done, &resolved));
     warnings.extend(verdict.and_then(|verdict| caution_of(&verdict)));

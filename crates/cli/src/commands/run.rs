@@ -5,19 +5,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kendall_des::{SimDuration, SimTime};
+use kendall_des::{SimDuration, SimTime, Streams};
 use kendall_report::{
     BenchRecorder, BenchReport, OutputDir, OutputError, RequestsCsv, RunReport, StepsCsv, WrittenFile,
 };
 use kendall_serving::scenario::{Server, resolve};
 use kendall_serving::{
-    DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation, SimulationError, StepRecord,
+    BusyTime, ClassGoodput, DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation,
+    SimulationError, StepRecord,
 };
 
 use crate::args::RunArgs;
 use crate::exit::{Failure, print};
 use crate::progress::{Progress, interrupt_flag};
 use crate::scenario_file::ScenarioFile;
+use crate::study::cost_model;
 use crate::vllm::{self, Bench, Imported};
 use crate::workload;
 
@@ -36,7 +38,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     if args.replications.replications.is_some() || args.replications.precision.is_some() {
         return replications(args, &file, resolved, seed, warnings);
     }
-    let ready = workload::open(&file, seed)?;
+    let prepared = workload::prepare(&file)?;
+    let ready = prepared.begin(&file, Streams::new(seed, 0))?;
     // Before the first temporary file: an interrupt must not leave one behind.
     let interrupted = interrupt_flag();
     let out = args.out.as_deref().map(OutputDir::create).transpose()?;
@@ -51,6 +54,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         bench: bench.as_ref().map(|bench| recorder(bench, &file, seed)).transpose()?,
         progress: Progress::new(ready.total, args.quiet),
         interrupted,
+        classes: ClassGoodput::new(prepared.classes(), resolved.goodput),
+        busy: BusyTime::new(resolved.simulation.replicas),
     };
     if ready.total.is_none() {
         watcher.progress.animate();
@@ -70,6 +75,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         seed,
         resolved: &resolved,
         end: &end,
+        classes: watcher.classes.summary(summary.duration_s),
+        cost: cost_model(&file).and_then(|model| {
+            model.of(summary.duration_s, summary.total_output_tokens, watcher.busy.share(end.end))
+        }),
         metrics: summary.clone(),
         notes: &warnings,
     };
@@ -155,6 +164,8 @@ struct Watcher {
     steps: Option<StepsCsv>,
     progress: Progress,
     interrupted: Arc<AtomicBool>,
+    classes: ClassGoodput,
+    busy: BusyTime,
 }
 
 /// What is left of a watcher.
@@ -185,6 +196,7 @@ impl Observer for Watcher {
 
     fn departed(&mut self, record: &RequestRecord) {
         self.metrics.departed(record);
+        self.classes.departed(record);
         if let Some(bench) = &mut self.bench {
             bench.departed(record);
         }
@@ -196,6 +208,7 @@ impl Observer for Watcher {
 
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
+        self.busy.gauges(replica, now, gauges);
     }
 
     fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {

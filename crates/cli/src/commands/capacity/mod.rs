@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use kendall_serving::GoodputLimits;
 use kendall_serving::scenario::{Resolved, resolve};
+use kendall_serving::workload::Arrivals;
 use kendall_study::Workers;
 use kendall_study::capacity::{
     Answer, CapacityError, Ending, Find, Load, Question, Slo, capacity as search, parse_slos,
@@ -16,7 +17,7 @@ use crate::args::{CapacityArgs, Sought};
 use crate::exit::{Failure, print};
 use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::{ScenarioFile, Source};
-use crate::study::{ScenarioWorkloads, check_random, failure};
+use crate::study::{ScenarioWorkloads, check_random, failure, is_closed};
 
 use super::run::what;
 
@@ -44,11 +45,10 @@ pub(crate) fn capacity(args: &CapacityArgs) -> Result<ExitCode, Failure> {
     (workload.requests, workload.duration_s) = (Some(requests), None);
     workload.rescale_arrivals = None;
     if find == Find::Concurrency {
-        workload.max_concurrency = None;
-    } else if workload.max_concurrency.is_some() {
+        make_open(&mut file)?;
+    } else if is_closed(&file) {
         return Err(Failure::Invalid(
-            "workload.max_concurrency: clients that wait for answers have no rate of their own: use --find concurrency, or \
-             leave it out"
+            "workload: clients that wait for answers have no rate of their own: use --find concurrency, or arrivals with a rate"
                 .into(),
         ));
     }
@@ -65,7 +65,8 @@ pub(crate) fn capacity(args: &CapacityArgs) -> Result<ExitCode, Failure> {
         load: Load::UNCHANGED,
         sensitivity_runs: if args.no_sensitivity { 0 } else { args.sensitivity_runs },
     };
-    let answer = search(&question, &ScenarioWorkloads { file: &file, seed }, &workers, &progress);
+    let workloads = ScenarioWorkloads::new(&file, seed)?;
+    let answer = search(&question, &workloads, &workers, &progress);
     progress.clear();
     let answer = answer.map_err(|error| match error {
         CapacityError::Run(error) => failure(&file, error),
@@ -79,6 +80,26 @@ pub(crate) fn capacity(args: &CapacityArgs) -> Result<ExitCode, Failure> {
     let report = Report { file: &file, resolved: &resolved, question: &question, answer: &answer, seed };
     print(&if args.json { format!("{:#}\n", report.to_json()) } else { report.to_text() })?;
     Ok(if answer.ending == Ending::Impossible { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Takes the scenario's own limits on concurrency away, for the search to set its own.
+fn make_open(file: &mut ScenarioFile) -> Result<(), Failure> {
+    let workload = &mut file.scenario.workload;
+    workload.max_concurrency = None;
+    match workload.arrivals {
+        Some(Arrivals::ClosedLoop { think_time_s: Some(think_time_s), .. }) if think_time_s > 0.0 => {
+            Err(Failure::Invalid(
+                "workload.arrivals.think_time_s: the search is over clients that do not think: leave it out, or use `kendall \
+                 sweep --vary workload.arrivals.concurrency=...`"
+                    .into(),
+            ))
+        }
+        Some(Arrivals::ClosedLoop { .. }) => {
+            workload.arrivals = Some(Arrivals::AtOnce {});
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The objectives of the command line, or else the scenario's goodput.

@@ -8,10 +8,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use kendall_report::{OutputDir, PointStatus, SweepPointRow, SweepReport, WrittenFile};
-use kendall_serving::SimulationConfig;
 use kendall_serving::scenario::resolve;
 use kendall_study::{
-    Replications, RunId, RunOutcome, Setting, Stability, SweepError, SweepPoint, Workers, sweep as play_sweep,
+    Replications, RunId, RunOutcome, Stability, SweepError, SweepPoint, Workers, sweep as play_sweep,
 };
 use serde_json::Value;
 
@@ -19,8 +18,7 @@ use crate::args::SweepArgs;
 use crate::exit::{Failure, print};
 use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::{ScenarioFile, Source};
-use crate::study::{ScenarioWorkloads, check_random, failure, rows, verdict};
-use crate::workload;
+use crate::study::{ScenarioWorkloads, check_random, failure, rows, setting, verdict};
 
 use journal::Journal;
 use vary::Axis;
@@ -39,7 +37,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<ExitCode, Failure> {
         None => (None, None),
         Some(folder) => {
             let out = OutputDir::create(folder)?;
-            let journal = Journal::open(folder, plan.identity()?, args.fresh)?;
+            let journal = Journal::open(folder, plan.identity(&points)?, args.fresh)?;
             // A kill leaves temporary files behind; the lock on the journal says that nobody is writing them.
             out.remove_leftovers();
             (Some(out), Some(journal))
@@ -157,9 +155,8 @@ impl Plan {
         let mut points = Vec::with_capacity(self.files.len());
         for file in &self.files {
             let resolved = resolve(&file.scenario).map_err(|error| file.mistake(error))?;
-            workload::open(file, self.seed)?;
-            let setting = Setting { simulation: resolved.simulation, goodput: resolved.goodput };
-            points.push(SweepPoint { setting, workloads: ScenarioWorkloads { file, seed: self.seed } });
+            let workloads = ScenarioWorkloads::new(file, self.seed)?;
+            points.push(SweepPoint { setting: setting(file, &resolved), workloads });
         }
         Ok(points)
     }
@@ -172,20 +169,20 @@ impl Plan {
     }
 
     /// What the runs depend on: version, seed, the scenario of each point, the files that they name.
-    fn identity(&self) -> Result<String, Failure> {
-        let seed = self.seed.to_le_bytes();
-        let mut contents: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
+    fn identity(&self, points: &[SweepPoint<ScenarioWorkloads<'_>>]) -> Result<String, Failure> {
+        let mut traces: BTreeMap<PathBuf, String> = BTreeMap::new();
         for file in &self.files {
-            for path in file.named_files() {
-                if !contents.contains_key(&path) {
-                    let digest = journal::identity_of_file(&path)?;
-                    contents.insert(path, digest.into_bytes());
-                }
+            if let Some(path) = file.trace_path().filter(|path| !traces.contains_key(path)) {
+                let digest = journal::identity_of_file(&path)?;
+                traces.insert(path, digest);
             }
         }
-        let fixed: [&[u8]; 2] = [env!("CARGO_PKG_VERSION").as_bytes(), &seed];
-        let texts = self.files.iter().map(|file| file.text().as_bytes());
-        Ok(journal::identity(fixed.into_iter().chain(texts).chain(contents.values().map(Vec::as_slice))))
+        let fixed = [env!("CARGO_PKG_VERSION").to_owned(), self.seed.to_string()];
+        let texts = self.files.iter().map(|file| file.text().to_owned());
+        let requests = points.iter().map(|point| point.workloads.fingerprint());
+        let parts: Vec<String> =
+            fixed.into_iter().chain(texts).chain(requests).chain(traces.into_values()).collect();
+        Ok(journal::identity(parts.iter().map(String::as_bytes)))
     }
 
     fn report<'a>(
@@ -196,7 +193,7 @@ impl Plan {
         let points = points
             .iter()
             .enumerate()
-            .map(|(number, point)| self.point_row(number, &point.setting.simulation, runs))
+            .map(|(number, point)| self.point_row(number, point, runs))
             .collect::<Result<_, _>>()?;
         Ok(SweepReport {
             kendall_version: env!("CARGO_PKG_VERSION"),
@@ -212,13 +209,13 @@ impl Plan {
 
     fn point_row(
         &self,
-        point: usize,
-        simulation: &SimulationConfig,
+        number: usize,
+        point: &SweepPoint<ScenarioWorkloads<'_>>,
         runs: &BTreeMap<RunId, RunOutcome>,
     ) -> Result<SweepPointRow, Failure> {
-        let values = self.values[point].iter().map(|value| json_of(value)).collect();
+        let values = self.values[number].iter().map(|value| json_of(value)).collect();
         let outcomes =
-            (0..self.replications).filter_map(|replication| runs.get(&RunId { point, replication }));
+            (0..self.replications).filter_map(|replication| runs.get(&RunId { point: number, replication }));
         let mut figures = Vec::new();
         let mut abandoned = None;
         for outcome in outcomes {
@@ -232,7 +229,7 @@ impl Plan {
             figures.clear();
         }
         let replications = Replications { runs: figures, precise: None };
-        let verdict = verdict(&self.files[point], self.seed, simulation, &replications, self.confidence)?;
+        let verdict = verdict(&point.workloads, &point.setting.simulation, &replications, self.confidence)?;
         let status = match (abandoned, verdict) {
             (Some(reason), _) => PointStatus::Overloaded(reason),
             (None, _) if replications.stalled() > 0 => PointStatus::Stalled,

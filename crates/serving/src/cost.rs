@@ -5,9 +5,10 @@
 //! and draws less), and the idle share is an assumption; both stand beside the result.
 
 use kendall_des::SimTime;
-use kendall_serving::EngineGauges;
-use kendall_serving::catalog::Gpu;
 use serde::Serialize;
+
+use crate::catalog::Gpu;
+use crate::engine::EngineGauges;
 
 /// Draw of an idle GPU as a share of its TDP: an assumption. Boards of the catalogue idle at a tenth to a fifth.
 pub const IDLE_SHARE: f64 = 0.15;
@@ -100,21 +101,13 @@ impl BusyTime {
     }
 }
 
-/// Jain's index of fairness of what each party got: 1 if all got the same, 1/n if one got everything. `None` if nobody
-/// got anything. Jain, Chiu & Hawe, DEC TR-301, 1984.
-pub fn jain_index(shares: &[f64]) -> Option<f64> {
-    let sum: f64 = shares.iter().sum();
-    let squares: f64 = shares.iter().map(|share| share * share).sum();
-    (squares > 0.0).then(|| sum * sum / (shares.len() as f64 * squares))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_gpu_hour_of_a_million_tokens_costs_its_price() {
-        let gpu = kendall_serving::catalog::gpu("A10G").expect("in the catalogue");
+        let gpu = crate::catalog::gpu("A10G").expect("in the catalogue");
         let cost = CostModel { gpu, gpus: 2 }.of(3_600.0, 1_000_000, 1.0).expect("tokens");
         let price = gpu.price_usd_per_hour.expect("priced");
         assert!((cost.usd_per_million_output_tokens.expect("priced") - 2.0 * price).abs() < 1e-9);
@@ -122,14 +115,5 @@ mod tests {
         let idle = CostModel { gpu, gpus: 2 }.of(3_600.0, 1_000_000, 0.0).expect("tokens");
         assert!((idle.joules_per_output_token / cost.joules_per_output_token - IDLE_SHARE).abs() < 1e-12);
         assert_eq!(CostModel { gpu, gpus: 1 }.of(1.0, 0, 1.0), None);
-    }
-
-    /// The examples of the report: equal shares, and one of n.
-    #[test]
-    fn jain_runs_from_one_nth_to_one() {
-        assert_eq!(jain_index(&[0.5; 4]), Some(1.0));
-        assert_eq!(jain_index(&[1.0, 0.0, 0.0, 0.0]), Some(0.25));
-        assert!((jain_index(&[1.0, 0.5]).expect("shares") - 0.9).abs() < 1e-12);
-        assert_eq!(jain_index(&[0.0, 0.0]), None);
     }
 }
