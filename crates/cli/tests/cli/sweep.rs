@@ -121,8 +121,10 @@ fn another_sweep_in_the_same_folder_is_refused() {
 #[test]
 fn points_share_their_random_numbers() {
     let bench = Bench::new();
-    let args = ["sweep", "--vary", "server.max_num_seqs=50,60", "--set", "workload.requests=300", "--json"];
-    let outcome = bench.kendall(&args);
+    // The number of KV blocks would follow from the number of sequences.
+    let changes = ["--set", "workload.requests=300", "--set", "server.num_gpu_blocks=4000"];
+    let args = ["sweep", "--vary", "server.max_num_seqs=50,60", "--json"];
+    let outcome = bench.kendall(&[&args[..], &changes].concat());
     let json: serde_json::Value = serde_json::from_str(&outcome.succeeds().stdout).unwrap();
     let points = json["points"].as_array().unwrap();
     assert_eq!(points[0]["figures"], points[1]["figures"]);
