@@ -54,6 +54,28 @@ pub fn t_interval(values: &[f64], confidence: f64) -> Option<Interval> {
     })
 }
 
+/// The degrees of freedom of the sample variance of `values`: fewer than k - 1 where a few values lie far out, as batch
+/// means of a busy queue do. The variance of a sample variance is (kurtosis excess / k + 2 / (k - 1)) of its square;
+/// matched to a chi-square distribution (Satterthwaite 1946).
+pub(super) fn effective_dof(values: &[f64]) -> Option<f64> {
+    let (mean, variance) = mean_and_variance(values)?;
+    let k = values.len() as f64;
+    if variance <= 0.0 {
+        return Some(k - 1.0);
+    }
+    let fourth = |x: &f64| (x - mean) * (x - mean) * (x - mean) * (x - mean);
+    let excess = values.iter().map(fourth).sum::<f64>() / k / (variance * variance) - 3.0;
+    Some((2.0 * k / (2.0 + excess.max(0.0))).min(k - 1.0))
+}
+
+/// Interval of the mean of batches, with [`effective_dof`]; `None` where [`t_interval`] has none.
+pub(super) fn skewed_interval(values: &[f64], confidence: f64) -> Option<Interval> {
+    let plain = t_interval(values, confidence)?;
+    let widening = two_sided_t(confidence, effective_dof(values)?)?
+        / two_sided_t(confidence, values.len() as f64 - 1.0)?;
+    Some(Interval { half_width: plain.half_width * widening, ..plain })
+}
+
 /// The factor t of a two-sided interval; `None` for a confidence outside (0, 1) or no degree of freedom.
 pub(super) fn two_sided_t(confidence: f64, dof: f64) -> Option<f64> {
     let sane = confidence > 0.0 && confidence < 1.0;
