@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
-use kendall_serving::{Cost, GoodputByClass};
+use kendall_serving::Cost;
 
 use crate::number::{percent, significant, whole};
 use crate::run_report::RunReport;
@@ -77,8 +77,8 @@ impl RunReport<'_> {
         let _ = writeln!(text, "{}\n", facts.trim_fmt());
         let _ = writeln!(text, "{}\n", self.latency_table().trim_fmt());
         let _ = write!(text, "{}", self.ttft_line());
-        if let Some(by_class) = &self.classes {
-            let _ = write!(text, "\n{}", class_text(by_class));
+        if !self.classes.is_empty() {
+            let _ = write!(text, "\n{}", self.class_text());
         }
         text.push_str(&self.warnings_text());
         text
@@ -145,6 +145,28 @@ impl RunReport<'_> {
         table
     }
 
+    /// Goodput by class, and how evenly it is shared.
+    fn class_text(&self) -> String {
+        let mut table = facts_table();
+        table.set_header(["class", "requests", "completed", "goodput (req/s)", "attainment"]);
+        for class in &self.classes {
+            table.add_row([
+                class.class.clone(),
+                whole(class.num_requests),
+                whole(class.completed),
+                significant(class.request_goodput),
+                percent(class.slo_attainment),
+            ]);
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let fairness = self.fairness().map_or_else(String::new, |index| {
+            format!("fairness of attainment over classes (Jain): {}\n", significant(Some(index)))
+        });
+        format!("{}\n{fairness}", table.trim_fmt())
+    }
+
     fn ttft_line(&self) -> String {
         let parts = self.metrics.mean_ttft_parts_ms;
         let named = [
@@ -174,28 +196,6 @@ fn cost_text(cost: &Cost) -> String {
             cost.gpus
         ),
     }
-}
-
-/// Goodput by class, and how evenly it is shared.
-fn class_text(by_class: &GoodputByClass) -> String {
-    let mut table = facts_table();
-    table.set_header(["class", "requests", "completed", "goodput (req/s)", "attainment"]);
-    for class in &by_class.classes {
-        table.add_row([
-            class.class.clone(),
-            whole(class.num_requests),
-            whole(class.completed),
-            significant(class.request_goodput),
-            percent(class.slo_attainment),
-        ]);
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    let fairness = by_class.jain_fairness.map_or_else(String::new, |index| {
-        format!("fairness of attainment over classes (Jain): {}\n", significant(Some(index)))
-    });
-    format!("{}\n{fairness}", table.trim_fmt())
 }
 
 pub(crate) fn facts_table() -> Table {

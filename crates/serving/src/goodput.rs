@@ -1,4 +1,4 @@
-//! Who gets good service: goodput and attainment by class of requests, and how evenly it is shared.
+//! Who gets good service: goodput and attainment by class of requests.
 
 use serde::Serialize;
 
@@ -39,16 +39,6 @@ pub struct ClassSummary {
     pub slo_attainment: Option<f64>,
 }
 
-/// What the classes of a run got.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct GoodputByClass {
-    /// In the order of the scenario.
-    pub classes: Vec<ClassSummary>,
-    /// Jain's index of the attainments: 1 if every class attains the same, 1/n if one attains all. `None` below two classes
-    /// with requests and limits, or if nobody attains anything.
-    pub jain_fairness: Option<f64>,
-}
-
 impl ClassGoodput {
     /// Empty counts of these classes. `limits` hold for those that have none of their own.
     pub fn new(classes: &[ClassInfo], limits: Option<GoodputLimits>) -> Self {
@@ -75,12 +65,9 @@ impl ClassGoodput {
         }
     }
 
-    /// What the classes got in a run of `duration_s`; `None` if the scenario names no classes.
-    pub fn summary(&self, duration_s: f64) -> Option<GoodputByClass> {
-        let classes: Vec<ClassSummary> = self.classes.iter().map(|class| class.summary(duration_s)).collect();
-        let attainments: Vec<f64> = classes.iter().filter_map(|class| class.slo_attainment).collect();
-        let jain_fairness = jain_index(&attainments).filter(|_| attainments.len() > 1);
-        (!classes.is_empty()).then_some(GoodputByClass { classes, jain_fairness })
+    /// What the classes got in a run of `duration_s`, in the order of the scenario; empty if it names no classes.
+    pub fn summary(&self, duration_s: f64) -> Vec<ClassSummary> {
+        self.classes.iter().map(|class| class.summary(duration_s)).collect()
     }
 }
 
@@ -98,24 +85,60 @@ impl Class {
     }
 }
 
-/// Jain's index of fairness of what each party got: 1 if all got the same, 1/n if one got everything. `None` if nobody
-/// got anything. Jain, Chiu & Hawe, DEC TR-301, 1984.
-pub fn jain_index(shares: &[f64]) -> Option<f64> {
-    let sum: f64 = shares.iter().sum();
-    let squares: f64 = shares.iter().map(|share| share * share).sum();
-    (squares > 0.0).then(|| sum * sum / (shares.len() as f64 * squares))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use kendall_des::{SimDuration, SimTime};
 
-    /// The two ends, and 1 and 1/2 by hand: 1.5^2 / (2 * 1.25).
+    use super::*;
+    use crate::record::TtftParts;
+    use crate::request::SessionTurn;
+
+    fn record(class: u16, ttft_ms: u64, status: RequestStatus) -> RequestRecord {
+        let first_token = SimTime::ZERO + SimDuration::from_millis(ttft_ms);
+        RequestRecord {
+            index: 0,
+            replica: 0,
+            status,
+            arrival: SimTime::ZERO,
+            received: SimTime::ZERO,
+            queued: None,
+            first_scheduled: None,
+            first_token: Some(first_token),
+            last_token: Some(first_token),
+            finish: first_token,
+            num_prompt_tokens: 1,
+            num_output_tokens: 7,
+            num_cached_tokens: 0,
+            num_preemptions: 0,
+            num_lost_tokens: 0,
+            session: Some(SessionTurn { class, ..SessionTurn::new(0, 0) }),
+            priority: 0,
+            ttft_parts: TtftParts::default(),
+        }
+    }
+
+    /// The second class has a limit of its own; a request that gave up is good for nobody.
     #[test]
-    fn jain_runs_from_one_nth_to_one() {
-        assert_eq!(jain_index(&[0.5; 4]), Some(1.0));
-        assert_eq!(jain_index(&[1.0, 0.0, 0.0, 0.0]), Some(0.25));
-        assert!((jain_index(&[1.0, 0.5]).expect("shares") - 0.9).abs() < 1e-12);
-        assert_eq!(jain_index(&[0.0, 0.0]), None);
+    fn each_class_is_held_to_its_own_limits() {
+        let limits =
+            |ms| GoodputLimits { ttft: Some(SimDuration::from_millis(ms)), ..GoodputLimits::default() };
+        let info = |name: &str, goodput| ClassInfo { name: name.into(), priority: 0, goodput };
+        let classes = [info("chat", None), info("batch", Some(limits(1_000)))];
+        let mut goodput = ClassGoodput::new(&classes, Some(limits(100)));
+        for (class, ttft_ms, status) in [
+            (0, 50, RequestStatus::Finished),
+            (0, 500, RequestStatus::Finished),
+            (1, 500, RequestStatus::Finished),
+            (1, 10, RequestStatus::Aborted),
+            (1, 10, RequestStatus::Finished),
+        ] {
+            goodput.departed(&record(class, ttft_ms, status));
+        }
+        let summary = goodput.summary(2.0);
+        let counts = |class: &ClassSummary| (class.num_requests, class.completed, class.output_tokens);
+        assert_eq!(summary.iter().map(counts).collect::<Vec<_>>(), [(2, 2, 14), (3, 2, 14)]);
+        assert_eq!(summary[0].slo_attainment, Some(0.5));
+        assert_eq!(summary[1].slo_attainment, Some(2.0 / 3.0));
+        assert_eq!(summary[1].request_goodput, Some(1.0));
     }
 }

@@ -25,7 +25,7 @@ pub use engine::{
     Arrival, BatchDefaults, BatchSettings, ConfigError, Engine, EngineConfig, EngineGauges, EngineTotals,
     EngineVersion, Replica, SchedulingPolicy, SelfPreemption, VersionDefaults, VersionError, Wake,
 };
-pub use goodput::{ClassGoodput, ClassSummary, GoodputByClass, jain_index};
+pub use goodput::{ClassGoodput, ClassSummary};
 pub use kv::{BlockId, BlockKey, BlockPool};
 pub use metrics::{
     GaugeSummary, GoodputLimits, LatencyMetric, LatencySummary, MetricsSummary, QUANTILE_RELATIVE_ERROR,

@@ -1,15 +1,11 @@
 //! Independent replications of one setting: how many, and what follows from them.
 
-use kendall_theory::output::t_interval;
+use kendall_theory::output::{FEWEST_REPLICATIONS, Stopping, sequential_stopping, t_interval};
 use serde::Serialize;
 
 use crate::figures::{FIGURES, Figure, RunFigures};
 use crate::parallel::Workers;
 use crate::play::{RunError, Setting, Watch, Workloads, play};
-
-/// Replications before the precision is looked at for the first time; Law, *Simulation Modeling and Analysis*, section
-/// 9.4.1, advises at least ten.
-const FIRST_LOOK: u32 = 10;
 
 /// How many replications to play.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,19 +98,18 @@ pub fn replicate<W: Workloads>(
             Ok(Replications { runs, precise: None })
         }
         Extent::Precision { relative, most } => {
-            let mut n = FIRST_LOOK.min(most);
+            let mut n = (FEWEST_REPLICATIONS as u32).min(most);
             loop {
                 up_to(n, &mut runs)?;
-                let so_far = Replications { runs, precise: Some(true) };
-                if is_precise(&so_far, relative, confidence) {
-                    return Ok(so_far);
-                }
+                let so_far = Replications { runs, precise: None };
+                let wanted = wanted_replications(&so_far, relative, confidence);
                 runs = so_far.runs;
-                if n >= most {
-                    return Ok(Replications { runs, precise: Some(false) });
+                match wanted {
+                    None => return Ok(Replications { runs, precise: Some(true) }),
+                    Some(_) if n >= most => return Ok(Replications { runs, precise: Some(false) }),
+                    // The plan depends on figures alone, so that the number of threads cannot show.
+                    Some(wanted) => n = u32::try_from(wanted).unwrap_or(most).clamp(n + 1, most),
                 }
-                // Half as many again: a fixed plan, so that the number of threads cannot show.
-                n = n.saturating_add(n / 2).min(most);
             }
         }
     }
@@ -124,12 +119,18 @@ pub fn replicate<W: Workloads>(
 pub const WATCHED: [&str; 6] =
     ["mean_ttft_ms", "p99_ttft_ms", "mean_tpot_ms", "p99_tpot_ms", "mean_e2el_ms", "p99_e2el_ms"];
 
-/// Whether each watched figure has the half-width. The bound on the *estimated* relative error is
-/// `relative / (1 + relative)`, so that the true one keeps to `relative` (Law, section 9.4.1).
-fn is_precise(so_far: &Replications, relative: f64, confidence: f64) -> bool {
-    let bound = relative / (1.0 + relative);
-    let watched = FIGURES.iter().filter(|figure| WATCHED.contains(&figure.name));
-    watched.filter_map(|figure| so_far.estimate(figure, confidence)).all(|estimate| {
-        estimate.half_width.is_some_and(|half_width| half_width <= bound * estimate.mean.abs())
-    })
+/// Replications that the watched figures want in all; `None` if they are precise.
+fn wanted_replications(so_far: &Replications, relative: f64, confidence: f64) -> Option<usize> {
+    let watched = FIGURES.iter().enumerate().filter(|(_, figure)| WATCHED.contains(&figure.name));
+    let wanted = watched.map(|(place, _)| {
+        let values: Vec<f64> = so_far.runs.iter().filter_map(|run| *run.values.get(place)?).collect();
+        match sequential_stopping(&values, relative, confidence) {
+            // A figure that no run has stands in nobody's way.
+            _ if values.is_empty() => None,
+            Stopping::Stop(_) => None,
+            Stopping::Continue { replications } => Some(replications),
+            Stopping::Impossible => Some(usize::MAX),
+        }
+    });
+    wanted.flatten().max()
 }
