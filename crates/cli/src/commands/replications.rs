@@ -12,7 +12,7 @@ use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::ScenarioFile;
 use crate::study::{ScenarioWorkloads, check_random, failure, rows, setting, verdict};
 
-use super::run::what;
+use super::run::{ledger, what};
 
 /// Most replications for a precision, unless the user names another number.
 const MOST_FOR_PRECISION: u32 = 1_000;
@@ -70,7 +70,8 @@ pub(super) fn replications(
         ];
         files.into_iter().try_for_each(WrittenFile::publish)?;
     }
-    print(&if args.json { json } else { report.to_table() })?;
+    let ledger = if args.ledger { ledger(&resolved.ledger) } else { String::new() };
+    print(&if args.json { json } else { report.to_table() + &ledger })?;
     Ok(if report.stalled > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 

@@ -139,7 +139,8 @@ pub(crate) fn what(server: &Server) -> String {
     }
 }
 
-fn ledger(entries: &[kendall_serving::scenario::LedgerEntry]) -> String {
+/// The fidelity ledger as a table.
+pub(crate) fn ledger(entries: &[kendall_serving::scenario::LedgerEntry]) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["setting", "value", "treatment", "from", "note"]);

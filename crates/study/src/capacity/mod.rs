@@ -142,7 +142,7 @@ pub fn capacity<W: Workloads>(
     if sampled.requests < 100 {
         return Err(CapacityError::TooFewRequests(sampled.requests));
     }
-    let bench = Bench {
+    let mut bench = Bench {
         workloads,
         slos: question.slos,
         window: Window::of(question.requests),
@@ -150,6 +150,9 @@ pub fn capacity<W: Workloads>(
         workers,
         watch,
     };
+    // Conversations and retries make more requests than the workload begins with.
+    let alone = bench.evidence(&search::at(question, Find::Concurrency, 1.0, None), 0)?;
+    bench.window = Window::of(alone.departed.max(question.requests));
     let mut answer = search::search(question, &bench, sampled.rate_per_s, sampled.bound_per_s)?;
     if question.sensitivity_runs > 0 && matches!(answer.ending, Ending::Found) {
         answer.sensitivity = sensitivity::table(question, &bench, &sampled, &answer)?;

@@ -19,7 +19,7 @@ use crate::replications::Estimate;
 /// Halvings of the range in which a run's capacity is sought: 1/128 of it is left.
 const HALVINGS: u32 = 7;
 
-/// That range, from this share of the answer up to twice it.
+/// That range, as shares of the answer.
 const FROM: f64 = 0.4;
 const TO: f64 = 1.6;
 
@@ -48,16 +48,7 @@ pub(super) fn table<W: Workloads, T: Watch>(
     sampled: &OfferedLoad,
     answer: &Answer,
 ) -> Result<Vec<Sensitivity>, RunError<W::Error>> {
-    // Where replicas are sought, the rate that the found number carries is what moves.
-    let (find, mut base, centre) = match (question.find, answer.good, answer.bad) {
-        (Find::Replicas, Some(good), _) => {
-            (Find::Rate, at(question, Find::Replicas, good, None).config, sampled.rate_per_s)
-        }
-        (find, Some(good), Some(bad)) => (find, question.simulation.clone(), Some(f64::midpoint(good, bad))),
-        _ => return Ok(Vec::new()),
-    };
-    let Some(centre) = centre else { return Ok(Vec::new()) };
-    base.replicas = base.replicas.max(1);
+    let Some((find, base, range)) = start(question, sampled, answer) else { return Ok(Vec::new()) };
     let nominal =
         Variant { assumption: "", change: String::new(), config: base.clone(), load: question.load };
     let variants: Vec<Variant> =
@@ -70,7 +61,7 @@ pub(super) fn table<W: Workloads, T: Watch>(
         }
         let changed = Question { simulation: &variant.config, load: variant.load, ..question.clone() };
         let at = |x: f64| at(&changed, find, x, sampled.rate_per_s);
-        one_run(bench, at, centre, find, (i / variants.len()) as u32).map(Some)
+        one_run(bench, at, range, find != Find::Rate, (i / variants.len()) as u32).map(Some)
     };
     let capacities = bench.workers.map(variants.len() * runs, capacity)?;
     let of = |variant: usize, run: usize| capacities[run * variants.len() + variant];
@@ -90,16 +81,36 @@ pub(super) fn table<W: Workloads, T: Watch>(
     Ok(table)
 }
 
+/// What is sought for the table, of which server, and between which ends. Where replicas were sought, it is the rate that the
+/// found number carries: at least nearly the workload's own, at most what device time allows.
+fn start(
+    question: &Question<'_>,
+    sampled: &OfferedLoad,
+    answer: &Answer,
+) -> Option<(Find, SimulationConfig, (f64, f64))> {
+    let good = answer.good?;
+    match question.find {
+        Find::Replicas => {
+            let config = at(question, Find::Replicas, good, None).config;
+            let rate = sampled.rate_per_s?;
+            let most = answer.bound.map_or(TO * rate, |bound| good * bound);
+            Some((Find::Rate, config, (FROM * rate, most)))
+        }
+        find => {
+            let centre = f64::midpoint(good, answer.bad?);
+            Some((find, question.simulation.clone(), (FROM * centre, TO * centre)))
+        }
+    }
+}
+
 /// The capacity of one replication: the middle of the range that is left after the halvings.
 fn one_run<W: Workloads, T: Watch>(
     bench: &Bench<'_, W, T>,
     at: impl Fn(f64) -> Point,
-    centre: f64,
-    find: Find,
+    (mut low, mut high): (f64, f64),
+    whole: bool,
     replication: u32,
 ) -> Result<f64, RunError<W::Error>> {
-    let whole = find != Find::Rate;
-    let (mut low, mut high) = (FROM * centre, TO * centre);
     for _ in 0..HALVINGS {
         let x = f64::midpoint(low, high);
         let x = if whole { libm::round(x).max(1.0) } else { x };

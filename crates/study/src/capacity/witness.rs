@@ -86,6 +86,8 @@ pub(crate) struct Evidence {
     pub wait_s: [f64; 2],
     /// Where time went.
     pub pressure: Pressure,
+    /// Requests of the run, those included that follow from others.
+    pub departed: u64,
 }
 
 /// Watches a run.
@@ -166,7 +168,7 @@ impl Witness {
             running: share(sum(|replica| replica.running), total),
             preempted: share(self.preempted as f64, self.departed as f64),
         };
-        Evidence { margins, wait_s: self.waits.map(wait), pressure }
+        Evidence { margins, wait_s: self.waits.map(wait), pressure, departed: self.departed }
     }
 }
 
