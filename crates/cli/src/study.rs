@@ -49,9 +49,8 @@ impl<'a> ScenarioWorkloads<'a> {
 impl Workloads for ScenarioWorkloads<'_> {
     type Error = Failure;
 
-    fn open(&self, replication: u32) -> Result<Box<dyn Workload>, Failure> {
-        let requests: Box<dyn Workload> = self.ready(replication)?.requests;
-        Ok(requests)
+    fn open(&self, replication: u32) -> Result<Box<dyn Workload + Send>, Failure> {
+        self.ready(replication).map(|ready| ready.requests)
     }
 }
 

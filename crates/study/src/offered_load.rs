@@ -41,7 +41,7 @@ pub struct OfferedLoad {
 /// If it cannot deliver a request.
 pub fn offered_load(
     config: &SimulationConfig,
-    mut workload: Box<dyn Workload>,
+    mut workload: Box<dyn Workload + Send>,
 ) -> Result<OfferedLoad, WorkloadError> {
     let mut needs = Vec::new();
     let mut outputs = Vec::new();

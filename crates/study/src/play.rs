@@ -64,13 +64,13 @@ pub trait Workloads: Sync {
     ///
     /// # Errors
     /// If it cannot be opened.
-    fn open(&self, replication: u32) -> Result<Box<dyn Workload>, Self::Error>;
+    fn open(&self, replication: u32) -> Result<Box<dyn Workload + Send>, Self::Error>;
 }
 
-impl<E: Send, F: Fn(u32) -> Result<Box<dyn Workload>, E> + Sync> Workloads for F {
+impl<E: Send, F: Fn(u32) -> Result<Box<dyn Workload + Send>, E> + Sync> Workloads for F {
     type Error = E;
 
-    fn open(&self, replication: u32) -> Result<Box<dyn Workload>, E> {
+    fn open(&self, replication: u32) -> Result<Box<dyn Workload + Send>, E> {
         self(replication)
     }
 }
@@ -131,7 +131,7 @@ impl Observer for Seen {
 /// As [`play`].
 pub(crate) fn observe<O: Observer, E>(
     config: &SimulationConfig,
-    workload: Box<dyn Workload>,
+    workload: Box<dyn Workload + Send>,
     observer: O,
     watch: &impl Watch,
 ) -> Result<(RunEnd, O), RunError<E>> {

@@ -61,9 +61,8 @@ impl Case {
             sensitivity_runs: 0,
         };
         let plan = workload(&self.arrivals, &self.output);
-        let open = |replication| -> Result<Box<dyn Workload>, ScenarioError> {
-            let requests: Box<dyn Workload> = plan.start(Streams::new(seed, replication))?;
-            Ok(requests)
+        let open = |replication| -> Result<Box<dyn Workload + Send>, ScenarioError> {
+            plan.start(Streams::new(seed, replication))
         };
         let workers = Workers::new(Some(threads)).expect("threads");
         capacity(&question, &open, &workers, &()).expect("an answer")

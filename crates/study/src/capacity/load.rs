@@ -30,7 +30,7 @@ impl Load {
 
 /// A workload under a [`Load`].
 pub struct Loaded {
-    inner: Box<dyn Workload>,
+    inner: Box<dyn Workload + Send>,
     load: Load,
     /// The second request of a pair, which arrives with the first.
     second: Option<RequestSpec>,
@@ -38,7 +38,7 @@ pub struct Loaded {
 
 impl Loaded {
     /// `inner` under this load.
-    pub fn new(inner: Box<dyn Workload>, load: Load) -> Self {
+    pub fn new(inner: Box<dyn Workload + Send>, load: Load) -> Self {
         Self { inner, load, second: None }
     }
 

@@ -185,13 +185,17 @@ pub(super) fn at(question: &Question<'_>, find: Find, x: f64, native_rate: Optio
     let mut config = question.simulation.clone();
     let mut load = question.load;
     let mut max_concurrency = None;
+    let mut rate_per_s = native_rate;
     match find {
-        Find::Rate => load.pace = native_rate.map_or(1.0, |rate| rate / x),
+        Find::Rate => {
+            load.pace = native_rate.map_or(1.0, |rate| rate / x);
+            rate_per_s = Some(x);
+        }
         Find::Concurrency => {
             load = Load { pace: 0.0, ..load };
-            max_concurrency = Some(x as u64);
+            (max_concurrency, rate_per_s) = (Some(x as u64), None);
         }
         Find::Replicas => config.replicas = x as u32,
     }
-    Point { x, config, load, max_concurrency }
+    Point { x, config, load, max_concurrency, rate_per_s }
 }

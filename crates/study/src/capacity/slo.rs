@@ -289,6 +289,16 @@ impl Slo {
         }
     }
 
+    /// The limit that a request's wait cannot exceed if the objective is to be kept; `None` where it says nothing of waiting.
+    pub(crate) fn wait_limit(&self) -> Option<SimDuration> {
+        match self {
+            Self::Percentile { latency, limit, .. } | Self::Mean { latency, limit } => {
+                (*latency != Latency::Tpot).then_some(*limit)
+            }
+            Self::Goodput { limits, .. } => limits.ttft.or(limits.e2e),
+        }
+    }
+
     /// A margin in words: the share attained, or the mean in ms. Margins are `attained - asked` for shares, and
     /// `1 - mean / limit` for means.
     pub fn attained(&self, margin: f64) -> String {

@@ -89,6 +89,8 @@ pub(crate) struct Point {
     pub config: SimulationConfig,
     pub load: Load,
     pub max_concurrency: Option<u64>,
+    /// Arrivals of all replicas together (1/s); `None` in a closed loop.
+    pub rate_per_s: Option<f64>,
 }
 
 /// What stays the same over the points of a search.
@@ -106,7 +108,7 @@ impl<W: Workloads, T: Watch> Bench<'_, W, T> {
     /// Plays one replication of a point.
     pub(crate) fn evidence(&self, point: &Point, replication: u32) -> Result<Evidence, RunError<W::Error>> {
         let inner = self.workloads.open(replication).map_err(RunError::Workload)?;
-        let mut workload: Box<dyn Workload> = Box::new(Loaded::new(inner, point.load));
+        let mut workload: Box<dyn Workload + Send> = Box::new(Loaded::new(inner, point.load));
         if let Some(limit) = point.max_concurrency {
             workload = Box::new(ConcurrencyLimited::new(workload, limit));
         }
@@ -166,7 +168,8 @@ impl Look {
             bench.slos.iter().enumerate().map(|(i, slo)| margin(slo, i, runs)).collect();
         let growth = point.max_concurrency.is_none().then(|| growth(runs));
         let kept = estimates.iter().all(|mean| mean.mean - low_t * mean.error > 0.0);
-        let steady = growth.is_none_or(|growth| growth.mean + low_t * growth.error < STEADY);
+        let steady = growth.is_none_or(|growth| growth.mean + low_t * growth.error < STEADY)
+            || bench.slos.iter().any(|slo| guards_against_growth(slo, point, bench.window));
         let missed = estimates.iter().any(|mean| mean.mean + high_t * mean.error < 0.0);
         let growing = growth.is_some_and(|growth| growth.mean - high_t * growth.error > GROWING);
         let decision = match (kept && steady, missed || growing) {
@@ -200,6 +203,16 @@ impl Look {
         };
         Self { trial, hopeful }
     }
+}
+
+/// Whether a growing queue would be seen as a missed objective: at exactly the capacity the number of waiting requests reaches the
+/// order of sqrt(n) within n arrivals, and more beyond it, so that a limit on the wait of at most half as many requests would
+/// be missed. A looser limit says nothing about growth.
+fn guards_against_growth(slo: &Slo, point: &Point, window: Window) -> bool {
+    let Some((limit, rate)) = slo.wait_limit().zip(point.rate_per_s) else { return false };
+    let replicas = f64::from(point.config.replicas);
+    let arrivals = (window.end - window.first) as f64 / replicas;
+    limit.as_secs_f64() * rate / replicas <= 0.5 * arrivals.sqrt()
 }
 
 /// How clearly an objective is kept, in standard errors.
