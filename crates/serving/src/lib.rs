@@ -7,7 +7,9 @@
 //! The rules of the engine follow vLLM V1; each module names the file that it mirrors.
 
 pub mod catalog;
+mod cost;
 mod engine;
+mod goodput;
 pub mod kv;
 mod metrics;
 mod observe;
@@ -19,10 +21,12 @@ mod simulation;
 mod step_time;
 pub mod workload;
 
+pub use cost::{BusyTime, Cost, CostModel, IDLE_SHARE};
 pub use engine::{
     Arrival, BatchDefaults, BatchSettings, ConfigError, Engine, EngineConfig, EngineGauges, EngineTotals,
     EngineVersion, Replica, SchedulingPolicy, SelfPreemption, VersionDefaults, VersionError, Wake,
 };
+pub use goodput::{ClassGoodput, ClassSummary};
 pub use kv::{BlockId, BlockKey, BlockPool};
 pub use metrics::{
     GaugeSummary, GoodputLimits, LatencyMetric, LatencySummary, MetricsSummary, QUANTILE_RELATIVE_ERROR,

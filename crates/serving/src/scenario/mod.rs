@@ -6,10 +6,19 @@
 
 mod bounds;
 mod locate;
+mod plan;
+mod requests;
 mod resolve;
+mod workload;
 
 pub use locate::ScenarioError;
+pub use plan::{ClassInfo, WorkloadPlan, plan};
 pub use resolve::{KvSource, LedgerEntry, Resolved, StepTimeSource, Treatment, resolve};
+
+pub use workload::{
+    Class, Clients, LengthOrder, OnEmpty, RecordedLengths, Retries, Sessions, SharedPrefix, Trace,
+    TraceColumns, TraceFormat, Workload,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +26,6 @@ use serde::{Deserialize, Serialize};
 use crate::engine::SchedulingPolicy;
 use crate::router::RouterPolicy;
 use crate::step_time::LinearCoefficients;
-use crate::workload::{Arrivals, Lengths};
 
 /// A scenario file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,145 +44,6 @@ pub struct Scenario {
     /// What counts as good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slo: Option<Slo>,
-}
-
-/// What arrives: a synthetic workload (`arrivals` with lengths) or a recorded one (`trace`).
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Workload {
-    /// Number of requests of a synthetic workload.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub requests: Option<u64>,
-    /// Instead of `requests`: arrivals go on for so many seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub duration_s: Option<f64>,
-    /// When requests arrive.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub arrivals: Option<Arrivals>,
-    /// Prompt lengths.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prompt_tokens: Option<Lengths>,
-    /// Output lengths.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output_tokens: Option<Lengths>,
-    /// Instead of the two distributions: recorded pairs of prompt and output lengths.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lengths: Option<RecordedLengths>,
-    /// Whether arrivals are stretched so that the last one comes at `requests / rate`, as `vllm bench serve` does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rescale_arrivals: Option<bool>,
-    /// Most requests that clients have outstanding; the next one waits at the client, and its latency counts from its
-    /// send (`--max-concurrency`).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_concurrency: Option<u64>,
-    /// A beginning that prompts share: a system prompt, or one for each group of users.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shared_prefix: Option<SharedPrefix>,
-    /// Number of different prompts; request `i` sends prompt `i` modulo this number. All differ if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub distinct_prompts: Option<u64>,
-    /// Every arrival opens a conversation of several turns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sessions: Option<Sessions>,
-    /// Instead of all the above: a recorded trace of arrivals and lengths.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub trace: Option<Trace>,
-}
-
-/// A beginning that prompts share. It comes on top of `prompt_tokens`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SharedPrefix {
-    /// Its length in tokens.
-    pub tokens: u32,
-    /// Number of different beginnings; 1 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub groups: Option<u32>,
-    /// How unequal groups are: group `k` (1, 2, ...) has weight `k^-zipf`. Equal (0) if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zipf: Option<f64>,
-}
-
-/// Conversations: each turn sends all that was said before, and `prompt_tokens` new ones.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Sessions {
-    /// Turns of a conversation. `requests` counts conversations.
-    pub turns: Lengths,
-    /// Mean time between an answer and the next turn (s), exponentially distributed.
-    pub think_time_s: f64,
-}
-
-/// A file of recorded prompt and output lengths without arrivals.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RecordedLengths {
-    /// The file, relative to the scenario file: JSON with the arrays `prompt_len` and `gen_len`, or an array of objects
-    /// with `prompt_tokens` and `output_tokens`.
-    pub path: String,
-    /// How requests take pairs from it.
-    #[serde(default)]
-    pub order: LengthOrder,
-}
-
-/// How requests take recorded lengths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum LengthOrder {
-    /// Each request draws a pair at random, with replacement.
-    #[default]
-    Random,
-    /// In the order of the file, from the start again when it ends.
-    File,
-}
-
-/// A recorded trace.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Trace {
-    /// The file, relative to the scenario file.
-    pub path: String,
-    /// Its format; recognised by its first line if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<TraceFormat>,
-    /// Factor on arrival times: 0.5 plays the trace twice as fast.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time_scale: Option<f64>,
-    /// Only the first so many requests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_requests: Option<u64>,
-    /// Only requests from this time of the trace on (s); they arrive so much earlier.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_s: Option<f64>,
-    /// Only requests before this time of the trace (s).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end_s: Option<f64>,
-    /// What to do with requests without prompt or output tokens: `error` (the default) or `skip`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_empty: Option<OnEmpty>,
-}
-
-/// What to do with an empty request of a trace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OnEmpty {
-    /// Stop with an error that names its line.
-    #[default]
-    Error,
-    /// Leave it out.
-    Skip,
-}
-
-/// Formats of recorded traces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum TraceFormat {
-    /// kendall's CSV: `arrival_s,prompt_tokens,output_tokens` and optional columns.
-    Kendall,
-    /// Azure LLM inference trace (CSV).
-    Azure,
-    /// Mooncake (JSON Lines); its `hash_ids` are shared prefixes.
-    Mooncake,
 }
 
 /// What serves: hardware, model, engine. All replicas are alike.

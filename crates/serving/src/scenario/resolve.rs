@@ -176,8 +176,12 @@ pub fn resolve(scenario: &Scenario) -> Result<Resolved, ScenarioError> {
         ScenarioError::at(format!("{table}.{field}"), format!("{value}: {reason}"))
     })?;
     bounds::check_memory(&simulation)?;
-    let goodput =
-        scenario.slo.as_ref().and_then(|slo| slo.goodput.as_ref()).map(goodput_limits).transpose()?;
+    let goodput = scenario
+        .slo
+        .as_ref()
+        .and_then(|slo| slo.goodput.as_ref())
+        .map(|slo| goodput_limits("slo.goodput", slo))
+        .transpose()?;
     Ok(Resolved {
         simulation,
         goodput,
@@ -480,14 +484,15 @@ fn resolve_router(server: &Server, ledger: &mut Ledger) -> Result<RouterConfig, 
     Ok(router)
 }
 
-fn goodput_limits(slo: &GoodputSlo) -> Result<GoodputLimits, ScenarioError> {
+/// The limits at `field` of the scenario.
+pub(super) fn goodput_limits(field: &str, slo: &GoodputSlo) -> Result<GoodputLimits, ScenarioError> {
     let limit = |key: &str, ms: Option<f64>| {
         let positive =
             |ms: f64| SimDuration::from_secs_f64(ms / 1e3).ok().filter(|&limit| limit > SimDuration::ZERO);
         ms.map(|ms| {
             positive(ms).ok_or_else(|| {
                 ScenarioError::at(
-                    format!("slo.goodput.{key}"),
+                    format!("{field}.{key}"),
                     format!("{ms}: a limit is a number of milliseconds above 0"),
                 )
             })
@@ -501,7 +506,7 @@ fn goodput_limits(slo: &GoodputSlo) -> Result<GoodputLimits, ScenarioError> {
     };
     if limits == GoodputLimits::default() {
         let message = "no limit is given: add `ttft_ms`, `tpot_ms` or `e2el_ms`";
-        return Err(ScenarioError::at("slo.goodput", message));
+        return Err(ScenarioError::at(field, message));
     }
     Ok(limits)
 }
