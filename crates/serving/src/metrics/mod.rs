@@ -32,7 +32,8 @@ pub struct GoodputLimits {
 }
 
 impl GoodputLimits {
-    fn kept_by(&self, record: &RequestRecord) -> bool {
+    /// Whether a finished request keeps every limit that is given; what it has no value of, it keeps.
+    pub fn kept_by(&self, record: &RequestRecord) -> bool {
         let keeps = |value: Option<SimDuration>, limit: Option<SimDuration>| match (value, limit) {
             (Some(value), Some(limit)) => value <= limit,
             _ => true,

@@ -63,7 +63,7 @@ fn short_and_moving_runs_are_refused() {
 
 #[test]
 fn what_never_varies_is_certain() {
-    let run = recorded(&[7e9; 5000]);
+    let run = recorded(&vec![7e9; 5000]);
     let exact = Interval { mean: 7e9, half_width: 0.0, confidence: 0.95, replications: 63 };
     let mean = run.mean_interval(0.95).unwrap();
     assert_eq!(Interval { replications: 63, ..mean }, exact);
