@@ -54,6 +54,7 @@ impl Case {
             simulation: &self.server,
             slos: &slos,
             find: self.find,
+            rate_per_s: self.arrivals.rate_per_s(),
             confidence: 0.95,
             requests: REQUESTS,
             resolution: 0.02,
