@@ -52,6 +52,10 @@ impl Workloads for ScenarioWorkloads<'_> {
     fn open(&self, replication: u32) -> Result<Box<dyn Workload + Send>, Failure> {
         self.ready(replication).map(|ready| ready.requests)
     }
+
+    fn streams(&self, replication: u32) -> Streams {
+        Streams::new(self.seed, replication)
+    }
 }
 
 /// The server of an experiment with what counts as good and what it costs.

@@ -1,6 +1,6 @@
 //! One run: a workload played against a server, watched from outside.
 
-use kendall_des::{SimDuration, SimTime};
+use kendall_des::{SimDuration, SimTime, Streams};
 use kendall_serving::{
     BusyTime, CostModel, DecodeRun, EngineGauges, GoodputLimits, Observer, RequestRecord, RunEnd, RunMetrics,
     Simulation, SimulationConfig, SimulationError, Workload,
@@ -65,6 +65,11 @@ pub trait Workloads: Sync {
     /// # Errors
     /// If it cannot be opened.
     fn open(&self, replication: u32) -> Result<Box<dyn Workload + Send>, Self::Error>;
+
+    /// What else draws random numbers in this replication, a router, draws from these streams.
+    fn streams(&self, replication: u32) -> Streams {
+        Streams::new(0, replication)
+    }
 }
 
 impl<E: Send, F: Fn(u32) -> Result<Box<dyn Workload + Send>, E> + Sync> Workloads for F {
@@ -89,7 +94,7 @@ pub fn play<W: Workloads>(
     let config = &setting.simulation;
     let metrics = RunMetrics::new(&config.engine, config.replicas, setting.goodput);
     let seen = Seen { metrics, trend: Trend::new(), busy: BusyTime::new(config.replicas) };
-    let (end, seen) = observe(config, workload, seen, watch)?;
+    let (end, seen) = observe(config, workload, workloads.streams(replication), seen, watch)?;
     let metrics = seen.metrics.summary(end.end);
     let busy = seen.busy.share(end.end);
     let cost = setting.cost.and_then(|model| model.of(metrics.duration_s, metrics.total_output_tokens, busy));
@@ -132,11 +137,13 @@ impl Observer for Seen {
 pub(crate) fn observe<O: Observer, E>(
     config: &SimulationConfig,
     workload: Box<dyn Workload + Send>,
+    streams: Streams,
     observer: O,
     watch: &impl Watch,
 ) -> Result<(RunEnd, O), RunError<E>> {
     let watched = Watched { observer, watch, departed: 0, stop: false };
-    let simulation = Simulation::new(config, workload, watched).map_err(SimulationError::from)?;
+    let simulation =
+        Simulation::new(config, workload, watched).map_err(SimulationError::from)?.with_streams(streams);
     let (end, watched) = simulation.run()?;
     if end.interrupted {
         return Err(RunError::Interrupted);

@@ -16,11 +16,11 @@ const SEED: u64 = 1;
 
 /// What became of the intervals of one quantity.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Score {
-    pub answers: u32,
-    pub hits: u32,
+pub(crate) struct Score {
+    pub(crate) answers: u32,
+    pub(crate) hits: u32,
     /// Intervals that lie wholly below the truth.
-    pub below: u32,
+    pub(crate) below: u32,
     /// Sum of half-widths as a share of the truth.
     widths: f64,
 }
@@ -41,7 +41,7 @@ impl Score {
         self.widths += other.widths;
     }
 
-    pub fn coverage_percent(&self) -> f64 {
+    pub(crate) fn coverage_percent(&self) -> f64 {
         100.0 * f64::from(self.hits) / f64::from(self.answers)
     }
 
@@ -60,32 +60,32 @@ impl Score {
 /// One way to look at one queue: some replications of so many customers each. One replication means the method for a
 /// single run.
 #[derive(Debug, Clone, Copy)]
-pub struct Design {
-    pub name: &'static str,
-    pub queue: Queue,
-    pub replications: usize,
-    pub observations: usize,
+pub(crate) struct Design {
+    pub(crate) name: &'static str,
+    pub(crate) queue: Queue,
+    pub(crate) replications: usize,
+    pub(crate) observations: usize,
 }
 
 /// Outcome of the experiments on one design.
 #[derive(Debug, Clone, Copy)]
-pub struct Coverage {
-    pub design: Design,
+pub(crate) struct Coverage {
+    pub(crate) design: Design,
     experiments: u32,
-    pub mean: Score,
-    pub p99: Score,
+    pub(crate) mean: Score,
+    pub(crate) p99: Score,
 }
 
 impl Coverage {
     /// Adds further experiments on the same design.
-    pub fn merge(&mut self, further: &Self) {
+    pub(crate) fn merge(&mut self, further: &Self) {
         self.experiments += further.experiments;
         self.mean.merge(further.mean);
         self.p99.merge(further.p99);
     }
 
     /// A row of the table in `docs/output-analysis.md`.
-    pub fn row(&self) -> String {
+    pub(crate) fn row(&self) -> String {
         let Self { design: Design { name, queue, replications, observations }, experiments, mean, p99 } =
             self;
         format!(
@@ -98,7 +98,7 @@ impl Coverage {
 }
 
 /// The same experiments for all designs, on the same random numbers: independent within a design, not between them.
-pub fn coverage(designs: &[Design], experiments: Range<u32>) -> Vec<Coverage> {
+pub(crate) fn coverage(designs: &[Design], experiments: Range<u32>) -> Vec<Coverage> {
     let truth = |design: &Design| (truth::mean_wait(&design.queue), truth::wait_quantile(&design.queue, P));
     let truths: Vec<(f64, f64)> = designs.iter().map(truth).collect();
     let blank = || -> Vec<Coverage> {
@@ -141,11 +141,11 @@ fn observe(designs: &[Design], experiment: u32) -> Vec<Vec<BatchAccumulator>> {
     let start = |design: &Design| (design.queue.start(), 0, vec![BatchAccumulator::new()]);
     let mut states: Vec<(Run, usize, Vec<BatchAccumulator>)> = designs.iter().map(start).collect();
     let longest = designs.iter().map(|design| design.replications * design.observations).max();
-    let mut drawn = 0;
-    while Some(drawn) < longest {
+    let mut customers = 0;
+    while Some(customers) < longest {
         let chunk = draws.refill();
         for (design, (run, seen, runs)) in designs.iter().zip(&mut states) {
-            let left = (design.replications * design.observations).saturating_sub(drawn);
+            let left = (design.replications * design.observations).saturating_sub(customers);
             for i in 0..chunk.min(left) {
                 if *seen == design.observations {
                     (*run, *seen) = (design.queue.start(), 0);
@@ -158,7 +158,7 @@ fn observe(designs: &[Design], experiment: u32) -> Vec<Vec<BatchAccumulator>> {
                 }
             }
         }
-        drawn += chunk;
+        customers += chunk;
     }
     states.into_iter().map(|(_, _, runs)| runs).collect()
 }

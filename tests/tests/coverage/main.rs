@@ -44,6 +44,27 @@ const NAMES: [(&str, Service, usize); 4] = [
     ("M/M/4", Service::Exponential, 4),
 ];
 
+/// A small version of the table: at these sizes 300 experiments of a method with 95 % coverage stay above 91 % in all
+/// but one case of a thousand, and one with 85 % in fewer than one of a hundred.
+#[test]
+fn intervals_cover() {
+    for row in coverage(&designs(0.5, [4e4, 2e4, 6e4, 1e5]), 0..300) {
+        let (mean, p99) = (row.mean.coverage_percent(), row.p99.coverage_percent());
+        assert!(mean > 91.0 && p99 > 91.0, "{}", row.row());
+        assert!(row.mean.answers >= 290 && row.p99.answers >= 280, "too few answers: {}", row.row());
+    }
+}
+
+/// At load 0.95 ten thousand customers are a few correlation times: the method must say so, not guess.
+#[test]
+fn a_run_too_short_is_refused() {
+    for row in coverage(&designs(0.95, [1e4; 4]), 0..50) {
+        if row.design.replications == 1 {
+            assert_eq!((row.mean.answers, row.p99.answers), (0, 0), "{}", row.row());
+        }
+    }
+}
+
 /// Every queue at load `rho`, as one long run of so many customers and as ten short ones.
 fn designs(rho: f64, customers: [f64; 4]) -> Vec<Design> {
     let both = |((name, service, servers), customers): ((&'static str, Service, usize), f64)| {
@@ -70,7 +91,9 @@ fn print_table(rho: f64, customers: [f64; 4]) {
             None => total.insert(further),
         };
         println!("after {} experiments:", (quarter + 1) * 250);
-        total.iter().for_each(|row| println!("{}", row.row()));
+        for row in total.iter() {
+            println!("{}", row.row());
+        }
     }
 }
 

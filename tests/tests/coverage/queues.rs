@@ -12,7 +12,7 @@ const CHUNK: usize = 4096;
 
 /// Law of the service time; its mean is always 1.
 #[derive(Debug, Clone, Copy)]
-pub enum Service {
+pub(crate) enum Service {
     Exponential,
     Deterministic,
     /// Two phases with balanced means: phase 1 with this probability, squared coefficient of variation above 1.
@@ -23,15 +23,15 @@ pub enum Service {
 
 /// M/G/1 or M/G/c with mean service time 1.
 #[derive(Debug, Clone, Copy)]
-pub struct Queue {
-    pub service: Service,
-    pub servers: usize,
+pub(crate) struct Queue {
+    pub(crate) service: Service,
+    pub(crate) servers: usize,
     /// Load of each server.
-    pub rho: f64,
+    pub(crate) rho: f64,
 }
 
 /// Standard exponential gaps and services, and uniform phases, of the next customers.
-pub struct Draws {
+pub(crate) struct Draws {
     exponential: Exponential,
     streams: [EntityRng; 3],
     gaps: Vec<f64>,
@@ -40,7 +40,7 @@ pub struct Draws {
 }
 
 impl Draws {
-    pub fn new(seed: u64, replication: u32) -> Self {
+    pub(crate) fn new(seed: u64, replication: u32) -> Self {
         let streams = Streams::new(seed, replication);
         let of = |purpose| streams.stream(purpose).entity(0);
         let streams = [of(ARRIVALS), of(SERVICES), of(PHASES)];
@@ -49,7 +49,7 @@ impl Draws {
     }
 
     /// Draws the next customers; returns how many.
-    pub fn refill(&mut self) -> usize {
+    pub(crate) fn refill(&mut self) -> usize {
         let [arrivals, services, phases] = &mut self.streams;
         self.gaps.fill_with(|| self.exponential.sample(arrivals));
         self.services.fill_with(|| self.exponential.sample(services));
@@ -59,7 +59,7 @@ impl Draws {
 }
 
 /// A queue in the middle of a run.
-pub struct Run {
+pub(crate) struct Run {
     queue: Queue,
     /// Unfinished work of each server as the next customer will find it, ascending.
     workload: Vec<f64>,
@@ -67,14 +67,14 @@ pub struct Run {
 
 impl Queue {
     /// A run that starts empty.
-    pub fn start(self) -> Run {
+    pub(crate) fn start(self) -> Run {
         Run { queue: self, workload: vec![0.0; self.servers] }
     }
 }
 
 impl Run {
     /// Waiting time of customer `i` of the draws. Kiefer & Wolfowitz (1955); with one server, Lindley's recursion.
-    pub fn next_wait(&mut self, draws: &Draws, i: usize) -> f64 {
+    pub(crate) fn next_wait(&mut self, draws: &Draws, i: usize) -> f64 {
         let wait = self.workload[0];
         self.workload[0] += match self.queue.service {
             Service::Exponential => draws.services[i],

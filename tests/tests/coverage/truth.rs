@@ -3,7 +3,7 @@
 use crate::queues::{Queue, Service};
 
 /// Mean waiting time, in mean service times.
-pub fn mean_wait(queue: &Queue) -> f64 {
+pub(crate) fn mean_wait(queue: &Queue) -> f64 {
     let rho = queue.rho;
     if queue.servers > 1 {
         return delay_probability(queue) / (queue.servers as f64 * (1.0 - rho));
@@ -18,7 +18,7 @@ pub fn mean_wait(queue: &Queue) -> f64 {
 }
 
 /// The `p` quantile of the waiting time, in mean service times.
-pub fn wait_quantile(queue: &Queue, p: f64) -> f64 {
+pub(crate) fn wait_quantile(queue: &Queue, p: f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     while wait_tail(queue, high) > 1.0 - p {
         (low, high) = (high, 2.0 * high);

@@ -52,7 +52,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         watcher.progress.animate();
     }
     let simulation = Simulation::new(&resolved.simulation, ready.requests, watcher)
-        .map_err(|error| Failure::Invalid(error.to_string()))?;
+        .map_err(|error| Failure::Invalid(error.to_string()))?
+        .with_streams(Streams::new(seed, 0));
     let (end, watcher) = simulation.run().map_err(|error| failure(&file, &error))?;
     watcher.progress.clear();
     if watcher.interrupted.load(Ordering::Relaxed) {

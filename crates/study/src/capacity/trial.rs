@@ -114,7 +114,8 @@ impl<W: Workloads, T: Watch> Bench<'_, W, T> {
         }
         let engine = &point.config.engine;
         let witness = Witness::new(self.slos, self.window, engine, point.config.replicas);
-        match observe(&point.config, workload, witness, self.watch) {
+        let streams = self.workloads.streams(replication);
+        match observe(&point.config, workload, streams, witness, self.watch) {
             Ok((end, witness)) => Ok(witness.evidence(end.end)),
             Err(RunError::Simulation(SimulationError::Overloaded { .. })) => {
                 Ok(Evidence::of_overload(self.slos))

@@ -78,17 +78,6 @@ impl Histogram {
         Self(sum)
     }
 
-    /// Variance of the values, each taken at the middle of its bucket; 0 where all share one.
-    pub(super) fn variance(&self) -> f64 {
-        let middle =
-            |bucket: u32| f64::midpoint(lower_edge(bucket as usize), lower_edge(bucket as usize + 1));
-        let n = self.count() as f64;
-        let mean = self.0.iter().map(|&(bucket, count)| middle(bucket) * count as f64).sum::<f64>() / n;
-        let square =
-            |&(bucket, count): &(u32, u64)| (middle(bucket) - mean) * (middle(bucket) - mean) * count as f64;
-        self.0.iter().map(square).sum::<f64>() / n
-    }
-
     /// The counts of all, merged in pairs so that no list is copied more than log2 times.
     pub(super) fn sum(parts: &[&Self]) -> Self {
         match parts {

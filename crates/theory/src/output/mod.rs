@@ -18,6 +18,7 @@ mod single_run;
 mod stability;
 mod student_t;
 mod warmup;
+mod wide_sum;
 
 pub use accumulator::BatchAccumulator;
 pub use batch_means::{BatchMeans, batch_means};
@@ -36,3 +37,10 @@ pub use warmup::{WarmUp, mser, mser5};
 
 #[cfg(test)]
 mod reference_series;
+#[cfg(test)]
+mod single_run_tests;
+
+/// The example of the documentation is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/output-analysis.md")]
+struct Documentation;

@@ -23,6 +23,18 @@ pub enum NoInterval {
         /// Observations in the longest batches that were tried.
         batch_size: u64,
     },
+    /// Too few independent observations behind the mean.
+    #[error(
+        "run too short: {observations} observations are worth about {effective:.0} independent ones, {needed:.0} are needed; run longer"
+    )]
+    FewEffective {
+        /// Observations in the run.
+        observations: u64,
+        /// Number of independent observations that would give the mean the same standard error.
+        effective: f64,
+        /// How many the interval needs.
+        needed: f64,
+    },
     /// MSER finds its minimum at the end of its search: the series still moves.
     #[error(
         "not settled: the mean keeps moving through the {observations} observations; run longer, or check that the load is below capacity"

@@ -54,7 +54,7 @@ pub(super) trait Grouped {
     fn shares(&self, p: f64) -> [Vec<f64>; 2];
 }
 
-/// So many independent events must lie on the rarer side of a quantile: 2,500 independent observations for a p99.
+/// So many independent events must lie on the rarer side of a quantile: 1,000 independent observations for a p99.
 const FEWEST_EVENTS: f64 = 10.0;
 
 fn rare(p: f64, independent_events: f64) -> NoInterval {

@@ -6,10 +6,10 @@
 
 use super::accumulator::{BatchAccumulator, FEWEST_BATCHES};
 use super::histogram::Histogram;
-use super::interval::{Interval, mean_and_variance, t_interval};
+use super::interval::{Interval, t_interval};
 use super::no_interval::{NoInterval, open_unit};
 use super::quantile_interval::{QuantileInterval, interval};
-use super::single_run::HistogramGroups;
+use super::single_run::{HistogramGroups, effective_sample};
 use super::warmup::batches_to_cut;
 
 /// Fewer replications say too little of their own spread for a quantile far out.
@@ -20,7 +20,7 @@ const FEWEST_FOR_A_QUANTILE: usize = 5;
 /// Replications weigh equally, whatever their lengths.
 ///
 /// # Errors
-/// [`NoInterval`] below two replications, when one is too short, or when they have not settled.
+/// [`NoInterval`] below two replications, when one has fewer than 64 observations, or when they have not settled.
 pub fn mean_of_replications(runs: &[BatchAccumulator], confidence: f64) -> Result<Interval, NoInterval> {
     let confidence = open_unit("confidence", confidence)?;
     enough(runs, 2)?;
@@ -37,8 +37,8 @@ pub fn mean_of_replications(runs: &[BatchAccumulator], confidence: f64) -> Resul
 /// share beyond it between replications.
 ///
 /// # Errors
-/// [`NoInterval`] below five replications, when one is too short, when they have not settled, or when the share beyond
-/// the quantile is not known to within half of itself.
+/// [`NoInterval`] below five replications, when one has fewer than 64 observations, when they have not settled, or when
+/// all together are too short: for a p99, less than 1,000 independent observations (10 events beyond it).
 pub fn quantile_of_replications(
     runs: &[BatchAccumulator],
     p: f64,
@@ -54,19 +54,16 @@ pub fn quantile_of_replications(
     let histograms: Vec<Histogram> = runs.iter().zip(&cuts).map(kept).collect();
     let groups: Vec<&Histogram> = histograms.iter().collect();
     let pooled = HistogramGroups::new(&groups);
-    let effective = effective_sample(runs, &means, &cuts, pooled.all.variance());
+    let effective = effective_in_all(runs, &means, &cuts);
     interval(&pooled, p, confidence, effective, |shares| Ok(shares.to_vec()))
 }
 
-/// Variance of one observation over that of the mean of all, by the batches within replications: their spread is known
-/// far better than that of a few replications.
-fn effective_sample(runs: &[BatchAccumulator], means: &[Vec<f64>], cuts: &[usize], variance: f64) -> f64 {
+/// Independent observations in all replications, by the batches within them: their spread is known far better than that
+/// of a few replications.
+fn effective_in_all(runs: &[BatchAccumulator], means: &[Vec<f64>], cuts: &[usize]) -> f64 {
     let each = runs.iter().zip(means).zip(cuts).map(|((run, means), &cut)| {
         let kept = &means[cut..];
-        match mean_and_variance(kept) {
-            Some((_, of_batches)) if of_batches > 0.0 => variance * kept.len() as f64 / of_batches,
-            _ => kept.len() as f64 * run.batch_size() as f64,
-        }
+        effective_sample(run.variance(cut), kept, kept.len() as f64 * run.batch_size() as f64)
     });
     each.sum()
 }

@@ -15,6 +15,9 @@ use super::warmup::batches_to_cut;
 
 /// Below so many batches no interval is given.
 const FEWEST_FINAL_BATCHES: usize = 15;
+/// So many independent observations must stand behind a mean. With fewer, waiting times are too skewed for Student's t,
+/// and a few correlation times can pass the test for dependence by chance.
+const FEWEST_EFFECTIVE: f64 = 200.0;
 /// One-sided normal quantile at 1 %: how rarely independent batches are taken for dependent ones.
 const VON_NEUMANN_LEVEL: f64 = 2.326;
 
@@ -51,20 +54,30 @@ fn independent_batches(values: &[f64], batch_size: u64) -> Result<Vec<f64>, NoIn
     Err(NoInterval::Correlated { observations, batch_size: size as u64 * batch_size })
 }
 
-/// Variance of one observation over the variance of the mean.
-fn effective_sample(variance: f64, means: &[f64], batch_size: u64) -> Result<f64, NoInterval> {
-    let batches = independent_batches(means, batch_size)?;
-    Ok(match mean_and_variance(&batches) {
+/// The number of independent observations that would give the mean the standard error that it has: the variance of one
+/// observation over the variance of the mean of `batches`.
+pub(super) fn effective_sample(variance: f64, batches: &[f64], observations: f64) -> f64 {
+    match mean_and_variance(batches) {
         Some((_, of_batches)) if of_batches > 0.0 => variance * batches.len() as f64 / of_batches,
         // Every batch has the same mean: nothing suggests dependence.
-        _ => (means.len() as u64 * batch_size) as f64,
-    })
+        _ => observations,
+    }
 }
 
-/// Interval of the mean from the means of all batches of a run.
-fn mean_from_batches(means: &[f64], batch_size: u64, confidence: f64) -> Result<Interval, NoInterval> {
+/// Interval of the mean from the means of batches without the warm-up; `variance` is that of one observation.
+fn mean_from_batches(
+    means: &[f64],
+    batch_size: u64,
+    variance: f64,
+    confidence: f64,
+) -> Result<Interval, NoInterval> {
     let confidence = open_unit("confidence", confidence)?;
-    let batches = independent_batches(&means[warm_up(means, batch_size)?..], batch_size)?;
+    let batches = independent_batches(means, batch_size)?;
+    let observations = means.len() as u64 * batch_size;
+    let effective = effective_sample(variance, &batches, observations as f64);
+    if effective < FEWEST_EFFECTIVE {
+        return Err(NoInterval::FewEffective { observations, effective, needed: FEWEST_EFFECTIVE });
+    }
     let value = batches.iter().sum();
     skewed_interval(&batches, confidence).ok_or(NoInterval::Invalid {
         name: "observation",
@@ -88,20 +101,24 @@ impl BatchAccumulator {
     /// # Errors
     /// [`NoInterval`] when the run is too short or has not settled.
     pub fn mean_interval(&self, confidence: f64) -> Result<Interval, NoInterval> {
-        mean_from_batches(&self.batch_means(), self.batch_size(), confidence)
+        let means = self.batch_means();
+        let cut = warm_up(&means, self.batch_size())?;
+        mean_from_batches(&means[cut..], self.batch_size(), self.variance(cut), confidence)
     }
 
     /// Interval of the `p` quantile (0 to 1) of a stationary run.
     ///
     /// # Errors
-    /// [`NoInterval`] when the run is too short: less than about 16 independent events beyond the quantile (for 95 %),
-    /// so that the share beyond it is not known to within half of itself.
+    /// [`NoInterval`] when the run is too short, for a p99 less than 1,000 independent observations (10 events beyond it),
+    /// or has not settled.
     pub fn quantile_interval(&self, p: f64, confidence: f64) -> Result<QuantileInterval, NoInterval> {
         let means = self.batch_means();
         let cut = warm_up(&means, self.batch_size())?;
         let kept: Vec<&Histogram> = self.batches()[cut..].iter().map(|batch| &batch.histogram).collect();
         let pooled = HistogramGroups::new(&kept);
-        let effective = effective_sample(pooled.all.variance(), &means[cut..], self.batch_size())?;
+        let batches = independent_batches(&means[cut..], self.batch_size())?;
+        let observations = (means.len() - cut) as f64 * self.batch_size() as f64;
+        let effective = effective_sample(self.variance(cut), &batches, observations);
         interval(&pooled, p, confidence, effective, |shares| independent_batches(shares, self.batch_size()))
     }
 }
@@ -109,7 +126,7 @@ impl BatchAccumulator {
 /// Histograms of the groups, and of all together.
 pub(super) struct HistogramGroups<'a> {
     groups: &'a [&'a Histogram],
-    pub(super) all: Histogram,
+    all: Histogram,
 }
 
 impl<'a> HistogramGroups<'a> {
@@ -133,13 +150,7 @@ impl Grouped for HistogramGroups<'_> {
     }
 }
 
-/// Equal batches of a series in memory, and the series sorted.
-struct SeriesGroups<'a> {
-    batches: Vec<&'a [f64]>,
-    sorted: Vec<f64>,
-}
-
-impl Grouped for SeriesGroups<'_> {
+impl Grouped for Series<'_> {
     fn quantile(&self, p: f64) -> Option<f64> {
         quantile_type7_of_sorted(&self.sorted, p)
     }
@@ -155,18 +166,35 @@ impl Grouped for SeriesGroups<'_> {
     }
 }
 
-/// Batches as [`BatchAccumulator`] would form them, of a series whose values are all finite.
-fn batches(values: &[f64]) -> Result<(Vec<&[f64]>, Vec<f64>), NoInterval> {
-    if let Some(&value) = values.iter().find(|x| !x.is_finite()) {
-        return Err(NoInterval::Invalid { name: "observation", value, domain: "a finite number" });
+/// A series cut as [`BatchAccumulator`] would cut it, without its warm-up.
+struct Series<'a> {
+    batches: Vec<&'a [f64]>,
+    means: Vec<f64>,
+    batch_size: usize,
+    sorted: Vec<f64>,
+    variance: f64,
+}
+
+impl<'a> Series<'a> {
+    fn new(values: &'a [f64]) -> Result<Self, NoInterval> {
+        if let Some(&value) = values.iter().find(|x| !x.is_finite()) {
+            return Err(NoInterval::Invalid { name: "observation", value, domain: "a finite number" });
+        }
+        let mut batch_size = 1;
+        while values.len() / batch_size >= 2 * FEWEST_BATCHES {
+            batch_size *= 2;
+        }
+        let batches: Vec<&[f64]> = values.chunks_exact(batch_size).collect();
+        let mean = |batch: &&[f64]| batch.iter().sum::<f64>() / batch_size as f64;
+        let means: Vec<f64> = batches.iter().map(mean).collect();
+        let cut = warm_up(&means, batch_size as u64)?;
+        let (batches, means) = (batches[cut..].to_vec(), means[cut..].to_vec());
+        let mut sorted = batches.concat();
+        sorted.sort_by(f64::total_cmp);
+        // At least 32 batches are left, so there is a variance.
+        let variance = mean_and_variance(&sorted).map_or(0.0, |(_, variance)| variance);
+        Ok(Self { batches, means, batch_size, sorted, variance })
     }
-    let mut size = 1;
-    while values.len() / size >= 2 * FEWEST_BATCHES {
-        size *= 2;
-    }
-    let batches: Vec<&[f64]> = values.chunks_exact(size).collect();
-    let means: Vec<f64> = batches.iter().map(|batch| batch.iter().sum::<f64>() / size as f64).collect();
-    Ok((batches, means))
 }
 
 /// Interval of the mean of a stationary run in memory, by the rules of [`BatchAccumulator::mean_interval`].
@@ -174,9 +202,8 @@ fn batches(values: &[f64]) -> Result<(Vec<&[f64]>, Vec<f64>), NoInterval> {
 /// # Errors
 /// [`NoInterval`] when the run is too short or has not settled, or for a value that is not finite.
 pub fn mean_interval(values: &[f64], confidence: f64) -> Result<Interval, NoInterval> {
-    let (batches, means) = batches(values)?;
-    let batch_size = batches.first().map_or(0, |batch| batch.len());
-    mean_from_batches(&means, batch_size as u64, confidence)
+    let series = Series::new(values)?;
+    mean_from_batches(&series.means, series.batch_size as u64, series.variance, confidence)
 }
 
 /// Interval of the `p` quantile (0 to 1) of a stationary run in memory, by the rules of
@@ -185,14 +212,8 @@ pub fn mean_interval(values: &[f64], confidence: f64) -> Result<Interval, NoInte
 /// # Errors
 /// [`NoInterval`] when the run is too short or has not settled, or for a value that is not finite.
 pub fn quantile_interval(values: &[f64], p: f64, confidence: f64) -> Result<QuantileInterval, NoInterval> {
-    let (batches, means) = batches(values)?;
-    let batch_size = batches.first().map_or(0, |batch| batch.len());
-    let cut = warm_up(&means, batch_size as u64)?;
-    let kept = batches[cut..].to_vec();
-    let mut sorted = kept.concat();
-    sorted.sort_by(f64::total_cmp);
-    let groups = SeriesGroups { batches: kept, sorted };
-    let variance = mean_and_variance(&groups.sorted).map_or(0.0, |(_, variance)| variance);
-    let effective = effective_sample(variance, &means[cut..], batch_size as u64)?;
-    interval(&groups, p, confidence, effective, |shares| independent_batches(shares, batch_size as u64))
+    let series = Series::new(values)?;
+    let group = |shares: &[f64]| independent_batches(shares, series.batch_size as u64);
+    let effective = effective_sample(series.variance, &group(&series.means)?, series.sorted.len() as f64);
+    interval(&series, p, confidence, effective, group)
 }
