@@ -157,6 +157,7 @@ mod tests {
                 ..LinearCoefficients::default()
             },
             replicas: 2,
+            router: kendall_serving::RouterConfig::default(),
             front_end: SimDuration::ZERO,
         }
     }
