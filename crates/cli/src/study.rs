@@ -98,6 +98,16 @@ pub(crate) fn is_closed(file: &ScenarioFile) -> bool {
     workload.max_concurrency.is_some() || matches!(workload.arrivals, Some(Arrivals::ClosedLoop { .. }))
 }
 
+/// Long-run rate of a synthetic workload (1/s), over all classes; `None` if it has none.
+pub(crate) fn rate_per_s(file: &ScenarioFile) -> Option<f64> {
+    let workload = &file.scenario.workload;
+    match &workload.arrivals {
+        Some(arrivals) => arrivals.rate_per_s(),
+        None if workload.class.is_empty() => None,
+        None => workload.class.iter().map(|class| class.arrivals.as_ref()?.rate_per_s()).sum(),
+    }
+}
+
 /// The verdict on a scenario's queue; `None` for a trace, which is a transient, and for clients that wait for answers,
 /// whose queue cannot grow.
 pub(crate) fn verdict(
@@ -110,8 +120,8 @@ pub(crate) fn verdict(
     if file.scenario.workload.trace.is_some() || is_closed(file) {
         return Ok(None);
     }
-    let load =
-        offered_load(simulation, workloads.open(0)?).map_err(|error| workload::failure(file, &error))?;
+    let load = offered_load(simulation, workloads.open(0)?, rate_per_s(file))
+        .map_err(|error| workload::failure(file, &error))?;
     // Requests that all come at once have no rate, and no queue that goes on growing.
     Ok(load.rate_per_s.map(|_| Stability::of(&load, runs, confidence)))
 }

@@ -35,17 +35,8 @@ impl RunReport<'_> {
                 significant(Some(metrics.duration_s))
             ),
         );
-        if let (Some(goodput), Some(attained)) = (metrics.request_goodput, metrics.slo_attainment) {
-            let limits = self.limits();
-            let good = significant(Some(goodput));
-            fact(
-                "goodput",
-                format!(
-                    "{good} req/s: {} of {} requests kept {limits}",
-                    percent(Some(attained)),
-                    whole(metrics.num_requests)
-                ),
-            );
+        if let Some(goodput) = self.goodput() {
+            fact("goodput", goodput);
         }
         fact(
             "batch",
@@ -106,6 +97,18 @@ impl RunReport<'_> {
         }
         parts.push(format!("{} preemptions", whole(preemptions)));
         parts.join(", ")
+    }
+
+    fn goodput(&self) -> Option<String> {
+        let metrics = &self.metrics;
+        let (goodput, attained) = metrics.request_goodput.zip(metrics.slo_attainment)?;
+        Some(format!(
+            "{} req/s: {} of {} requests kept {}",
+            significant(Some(goodput)),
+            percent(Some(attained)),
+            whole(metrics.num_requests),
+            self.limits()
+        ))
     }
 
     fn limits(&self) -> String {

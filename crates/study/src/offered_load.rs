@@ -25,7 +25,7 @@ const STANDARD_ERRORS: f64 = 4.0;
 /// What was learnt of a workload without playing it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OfferedLoad {
-    /// Rate that the workload comes at (1/s); `None` if it all comes at once.
+    /// Rate that the workload comes at in the long run (1/s); `None` if it all comes at once.
     pub rate_per_s: Option<f64>,
     /// Rate above which the queue grows for certain (1/s); `None` if requests may cost nothing.
     pub bound_per_s: Option<f64>,
@@ -35,21 +35,20 @@ pub struct OfferedLoad {
     pub requests: u64,
 }
 
-/// Reads the beginning of a workload.
+/// Reads the beginning of a workload that comes at this rate.
 ///
 /// # Errors
 /// If it cannot deliver a request.
 pub fn offered_load(
     config: &SimulationConfig,
     mut workload: Box<dyn Workload + Send>,
+    rate_per_s: Option<f64>,
 ) -> Result<OfferedLoad, WorkloadError> {
     let mut needs = Vec::new();
     let mut outputs = Vec::new();
-    let mut last_s = 0.0;
     while (needs.len() as u64) < SAMPLE {
         let Some(spec) = workload.next_request() else { break };
         let spec = spec?;
-        last_s = spec.arrival.as_secs_f64();
         outputs.push(spec.max_tokens);
         needs.push(Need::of(config, &spec));
     }
@@ -57,7 +56,7 @@ pub fn offered_load(
     let requests = needs.len() as u64;
     let time_s = shortest_mean_time_s(config, &needs);
     Ok(OfferedLoad {
-        rate_per_s: (last_s > 0.0).then(|| requests as f64 / last_s),
+        rate_per_s,
         bound_per_s: time_s.filter(|&time| time > 0.0).map(|time| f64::from(config.replicas) / time),
         median_output_tokens: outputs.get(outputs.len() / 2).copied().map_or(1.0, f64::from),
         requests,
@@ -158,13 +157,14 @@ mod tests {
                 ..LinearCoefficients::default()
             },
             replicas: 2,
+            router: kendall_serving::RouterConfig::default(),
             front_end: SimDuration::ZERO,
         }
     }
 
     fn sampled(config: &SimulationConfig, prompt: u32, output: u32) -> OfferedLoad {
         let specs = (1..=100).map(move |i| Ok(RequestSpec::new(SimTime::from_ps(i * MS), prompt, output)));
-        offered_load(config, Box::new(specs)).expect("no error")
+        offered_load(config, Box::new(specs), Some(7.0)).expect("no error")
     }
 
     /// One seat, steps of 10 ms: each output token costs a step.
@@ -183,10 +183,9 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_and_the_median_are_read() {
+    fn the_number_and_the_median_are_read() {
         let sampled = sampled(&config(1, 0), 10, 20);
-        assert_eq!(sampled.requests, 100);
-        assert!((sampled.rate_per_s.expect("spread out") - 1_000.0).abs() < 1e-9);
+        assert_eq!((sampled.requests, sampled.rate_per_s), (100, Some(7.0)));
         assert!((sampled.median_output_tokens - 20.0).abs() < 1e-9);
     }
 }

@@ -7,7 +7,7 @@
 use kendall_des::{SimDuration, Streams};
 use kendall_serving::scenario::{self, ScenarioError, WorkloadPlan};
 use kendall_serving::workload::{Arrivals, Lengths};
-use kendall_serving::{EngineConfig, LinearCoefficients, SimulationConfig, Workload};
+use kendall_serving::{EngineConfig, LinearCoefficients, RouterConfig, SimulationConfig, Workload};
 use kendall_study::Workers;
 use kendall_study::capacity::{Answer, Decision, Ending, Find, Load, Question, capacity, parse_slos};
 
@@ -19,6 +19,7 @@ fn server(max_num_seqs: u32) -> SimulationConfig {
         engine: EngineConfig { max_num_seqs, enable_prefix_caching: false, ..EngineConfig::default() },
         step_time: LinearCoefficients { base_ps: 10_000_000_000, ..LinearCoefficients::default() },
         replicas: 1,
+        router: RouterConfig::default(),
         front_end: SimDuration::ZERO,
     }
 }
@@ -54,6 +55,7 @@ impl Case {
             simulation: &self.server,
             slos: &slos,
             find: self.find,
+            rate_per_s: self.arrivals.rate_per_s(),
             confidence: 0.95,
             requests: REQUESTS,
             resolution: 0.02,

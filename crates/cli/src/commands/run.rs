@@ -9,7 +9,7 @@ use kendall_des::{SimDuration, SimTime, Streams};
 use kendall_report::{
     BenchRecorder, BenchReport, OutputDir, OutputError, RequestsCsv, RunReport, StepsCsv, WrittenFile,
 };
-use kendall_serving::scenario::{Server, resolve};
+use kendall_serving::scenario::{Resolved, Server, resolve};
 use kendall_serving::{
     BusyTime, ClassGoodput, DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation,
     SimulationError, StepRecord,
@@ -21,7 +21,7 @@ use crate::progress::{Progress, interrupt_flag};
 use crate::scenario_file::ScenarioFile;
 use crate::study::cost_model;
 use crate::vllm::{self, Bench, Imported};
-use crate::workload;
+use crate::workload::{self, Prepared};
 
 use super::replications::replications;
 
@@ -44,18 +44,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let interrupted = interrupt_flag();
     let out = args.out.as_deref().map(OutputDir::create).transpose()?;
     let watcher = Watcher {
-        metrics: RunMetrics::new(&resolved.simulation.engine, resolved.simulation.replicas, resolved.goodput),
-        requests: out.as_ref().map(|out| RequestsCsv::new(out.begin("requests.csv")?)).transpose()?,
-        steps: out
-            .as_ref()
-            .filter(|_| args.steps)
-            .map(|out| StepsCsv::new(out.begin("steps.csv")?))
-            .transpose()?,
         bench: bench.as_ref().map(|bench| recorder(bench, &file, seed)).transpose()?,
         progress: Progress::new(ready.total, args.quiet),
-        interrupted,
-        classes: ClassGoodput::new(prepared.classes(), resolved.goodput),
-        busy: BusyTime::new(resolved.simulation.replicas),
+        ..Watcher::new(&resolved, &prepared, out.as_ref(), args.steps, interrupted)?
     };
     if ready.total.is_none() {
         watcher.progress.animate();
@@ -97,18 +88,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         files.push(out.write("summary.json", json.as_bytes())?);
     }
     files.into_iter().try_for_each(WrittenFile::publish)?;
-    if args.json {
-        print(&json)?;
+    print(&if args.json {
+        json
     } else {
-        let mut text = match &played {
+        let text = match &played {
             Some((_, played)) => played.to_text() + &report.warnings_text(),
             None => report.to_table(),
         };
-        if args.ledger {
-            text.push_str(&ledger(&resolved.ledger));
-        }
-        print(&text)?;
-    }
+        text + &if args.ledger { ledger(&resolved.ledger) } else { String::new() }
+    })?;
     Ok(if end.stalled.is_some() { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
@@ -178,6 +166,28 @@ struct Finished {
 }
 
 impl Watcher {
+    /// Watches for metrics and files, without a benchmark and in silence.
+    fn new(
+        resolved: &Resolved,
+        prepared: &Prepared,
+        out: Option<&OutputDir>,
+        steps: bool,
+        interrupted: Arc<AtomicBool>,
+    ) -> Result<Self, OutputError> {
+        let SimulationConfig { engine, replicas, .. } = &resolved.simulation;
+        let steps = out.filter(|_| steps).map(|out| StepsCsv::new(out.begin("steps.csv")?));
+        Ok(Self {
+            metrics: RunMetrics::new(engine, *replicas, resolved.goodput),
+            requests: out.map(|out| RequestsCsv::new(out.begin("requests.csv")?)).transpose()?,
+            steps: steps.transpose()?,
+            bench: None,
+            progress: Progress::new(None, true),
+            interrupted,
+            classes: ClassGoodput::new(prepared.classes(), resolved.goodput),
+            busy: BusyTime::new(*replicas),
+        })
+    }
+
     fn finish(self) -> Result<Finished, OutputError> {
         let requests = self.requests.map(RequestsCsv::finish);
         let steps = self.steps.map(StepsCsv::finish);

@@ -101,3 +101,40 @@ fn senseless_numbers_are_refused() {
     }
     run(&["--replications", "2", "--steps", "--out", "out"]).refuses(&["--steps"]);
 }
+
+/// One seat and steps of 10 ms serve 5 requests of 20 tokens a second.
+const ONE_SEAT: [&str; 9] = [
+    "server.step_time={model=\"linear\",base_ps=10000000000}",
+    "server.max_num_seqs=1",
+    "server.async_scheduling=false",
+    "server.num_gpu_blocks=2000",
+    "server.max_model_len=2048",
+    "server.front_end_overhead_ms=0",
+    "workload.prompt_tokens={dist=\"constant\",tokens=16}",
+    "workload.output_tokens={dist=\"constant\",tokens=20}",
+    "workload.requests=2000",
+];
+
+/// Three overloads: by far, by 2 % (the queue drifts slowly), and of the KV cache. None gets a p99 of a steady state that is
+/// not there; the same server at 80 % of its load does.
+#[test]
+fn an_overloaded_queue_gets_no_latency_of_a_steady_state() {
+    let far = ["workload.requests=1500", "workload.arrivals.rate_per_s=40"];
+    let slowly = [&ONE_SEAT[..], &["workload.arrivals.rate_per_s=5.1"]].concat();
+    let of_kv = ["workload.requests=1500", "server.num_gpu_blocks=150", "server.max_model_len=2048"];
+    let stable = [&ONE_SEAT[..], &["workload.arrivals.rate_per_s=2.5"]].concat();
+    for (changes, verdict) in
+        [(&far[..], "overloaded"), (&slowly, "overloaded"), (&of_kv, "overloaded"), (&stable, "stable")]
+    {
+        let bench = Bench::new();
+        let changes = changes.iter().flat_map(|change| ["--set", change]);
+        let args: Vec<_> = ["run", "--replications", "6", "--json"].into_iter().chain(changes).collect();
+        let outcome = bench.kendall(&args);
+        let json: serde_json::Value = serde_json::from_str(&outcome.succeeds().stdout).unwrap();
+        assert_eq!(json["verdict"], verdict, "{args:?}: {}", json["warnings"]);
+        for figure in ["p99_ttft_ms", "mean_e2el_ms", "p99_queue_ms"] {
+            assert_eq!(json[figure].is_null(), verdict == "overloaded", "{figure} of {args:?}");
+        }
+        assert!(json["request_throughput"]["half_width"].as_f64().is_some_and(|half_width| half_width > 0.0));
+    }
+}

@@ -49,6 +49,8 @@ pub struct Question<'a> {
     pub slos: &'a [Slo],
     /// What is sought.
     pub find: Find,
+    /// Long-run rate of the workload as it is (1/s); `None` if it has none.
+    pub rate_per_s: Option<f64>,
     /// Probability with which both ends of the answer are right.
     pub confidence: f64,
     /// Requests of a run: as many as the workload has.
@@ -134,7 +136,7 @@ pub fn capacity<W: Workloads>(
     let open = || workloads.open(0).map_err(RunError::Workload);
     let single = SimulationConfig { replicas: 1, ..question.simulation.clone() };
     let config = if question.find == Find::Replicas { &single } else { question.simulation };
-    let sampled = offered_load(config, open()?)
+    let sampled = offered_load(config, open()?, question.rate_per_s)
         .map_err(|error| RunError::Simulation(SimulationError::Workload(error)))?;
     if sampled.rate_per_s.is_none() && question.find != Find::Concurrency {
         return Err(CapacityError::NoRate);

@@ -17,7 +17,7 @@ use crate::args::{CapacityArgs, Sought};
 use crate::exit::{Failure, print};
 use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::{ScenarioFile, Source};
-use crate::study::{ScenarioWorkloads, check_random, failure, is_closed};
+use crate::study::{ScenarioWorkloads, check_random, failure, is_closed, rate_per_s};
 
 use super::run::what;
 
@@ -59,6 +59,7 @@ pub(crate) fn capacity(args: &CapacityArgs) -> Result<ExitCode, Failure> {
         simulation: &resolved.simulation,
         slos: &slos,
         find,
+        rate_per_s: rate_per_s(&file),
         confidence: args.confidence,
         requests,
         resolution: args.resolution,
