@@ -1,0 +1,22 @@
+//! Measured results in; a step-time model with its residuals and hold-out error out.
+//!
+//! [`read_file`] recognises what a load generator, a server or kendall itself wrote and turns it into [`Measured`]:
+//! seconds, one definition a metric, the tool's traps as [`Caveat`]s.
+//!
+//! Architecture invariant: nothing here simulates or looks at a scenario's result. Where measured requests are to be
+//! matched by simulated ones, the caller brings the simulator.
+
+mod content;
+mod error;
+pub mod formats;
+mod measured;
+mod node;
+mod rebuild;
+mod steps;
+mod summary;
+
+pub use error::{ReadError, ReadErrorKind};
+pub use formats::{Format, read_bytes, read_file};
+pub use measured::{Caveat, CaveatKind, Measured, MeasuredRequest, Setting};
+pub use steps::{MeasuredStep, ServerFacts, StepLog};
+pub use summary::{MeasuredSummary, Quantile, Statistic, SummaryOrigin};
