@@ -20,6 +20,7 @@ use args::{Args, Command};
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Run(run) => commands::run(&run),
+        Command::Calibrate(calibrate) => commands::calibrate(&calibrate),
         Command::Conformance(conformance) => commands::conformance(&conformance),
         Command::Catalog(catalog) => commands::catalog(&catalog),
         Command::Schema => commands::schema(),
