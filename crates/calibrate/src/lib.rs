@@ -13,6 +13,7 @@ mod content;
 mod error;
 pub mod fit;
 pub mod formats;
+mod matching;
 mod measured;
 mod node;
 mod profile;
@@ -23,6 +24,7 @@ mod summary;
 
 pub use error::{ReadError, ReadErrorKind};
 pub use formats::{Format, read_bytes, read_file};
+pub use matching::{Guess, Match, MatchError, Matched, Simulate, match_requests};
 pub use measured::{Caveat, CaveatKind, Measured, MeasuredRequest, Setting};
 pub use profile::{ProfileFacts, profile, profile_toml, remark};
 pub use solo::{FrontEnd, front_end, solo_steps};

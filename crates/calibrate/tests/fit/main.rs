@@ -1,6 +1,7 @@
 //! Fits: coefficients that made the steps come back, standard errors mean what they say, and what cannot be known is
 //! said.
 
+mod matching;
 mod measured_steps;
 mod profile;
 mod properties;

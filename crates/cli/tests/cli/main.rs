@@ -11,12 +11,14 @@
 //! | `files` | output folders, full disks, interrupts, closed pipes |
 //! | `determinism` | equal input, equal bytes |
 //! | `figures` | `requests.csv` and `steps.csv` against `summary.json` |
+//! | `calibrate` | measured results: a profile, or a message |
 //! | `built_in` | schema, catalogue, quick start, scenarios |
 //! | `azure` | the Azure traces within 60 MB |
 //! | `fuzz` | random scenarios never panic |
 
 mod azure;
 mod built_in;
+mod calibrate;
 mod changes;
 mod determinism;
 mod figures;
