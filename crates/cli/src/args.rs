@@ -18,6 +18,10 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Fit a step-time model to measured results, or show what they say
     Calibrate(CalibrateArgs),
+    /// Simulate a scenario at many values of its keys: a table, CSV, JSON and plots
+    Sweep(SweepArgs),
+    /// Find the largest rate or concurrency, or the fewest replicas, that keep objectives, with a confidence
+    Capacity(CapacityArgs),
     /// Replay golden schedules of the real vLLM scheduler, step by step
     Conformance(ConformanceArgs),
     /// List what is built in: GPUs, models, step-time profiles, with sources
@@ -32,6 +36,8 @@ Examples:
   kendall run                                   the embedded quick start
   kendall run scenarios/quickstart.toml --out results
   kendall run scenarios/quickstart.toml --set workload.arrivals.rate_per_s=8 --seed 1
+  kendall run scenarios/quickstart.toml --replications 20    means over 20 runs, with intervals
+  kendall run scenarios/quickstart.toml --precision 5%       as many runs as that takes
   kendall run --gpu A10G --vllm @serve.sh --bench 'vllm bench serve --request-rate 4 --num-prompts 300'
 
 Exit codes: 0 ok, 1 the run failed or stalled, 2 invalid input, 130 interrupted.")]
@@ -74,6 +80,8 @@ pub(crate) struct RunArgs {
     /// Schedule every request of every step by itself: slower, with the same results to the bit
     #[arg(long)]
     pub one_by_one: bool,
+    #[command(flatten)]
+    pub replications: ReplicationArgs,
     /// Print summary.json instead of the table
     #[arg(long)]
     pub json: bool,
@@ -83,6 +91,158 @@ pub(crate) struct RunArgs {
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// How many runs a figure is the mean of.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplicationArgs {
+    /// Play so many independent replications and print means with confidence intervals; with --precision, the most
+    /// [default with --precision: 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), conflicts_with_all = ["bench", "steps"])]
+    pub replications: Option<u32>,
+    /// Play replications until every mean and p99 latency has an interval of at most this half-width, such as `5%`
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["bench", "steps"])]
+    pub precision: Option<f64>,
+    /// Confidence of the intervals, such as `0.95` or `95%`
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.95")]
+    pub confidence: f64,
+    /// Threads; the result does not depend on it [default: one for each core]
+    #[arg(long, value_name = "T", value_parser = threads)]
+    pub threads: Option<usize>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall sweep scenarios/quickstart.toml --vary workload.arrivals.rate_per_s=2:12:2
+  kendall sweep scenarios/quickstart.toml --vary workload.arrivals.rate_per_s=4,8 --vary server.max_num_seqs=16,32,64 --out results
+  kendall sweep scenarios/trace.toml --vary workload.trace.time_scale=1.0:0.4:-0.1
+
+All points meet the same random numbers. A sweep with --out that was killed goes on where it was.
+
+Exit codes: 0 ok, 1 a point stalled or a file cannot be written, 2 invalid input, 130 interrupted.")]
+pub(crate) struct SweepArgs {
+    /// Scenario file (TOML); without one, the embedded quick start
+    pub scenario: Option<PathBuf>,
+    /// Values of a key: a range with both ends, or a list. Several keys make a grid
+    #[arg(long, value_name = "KEY=FROM:TO:STEP|a,b,c", required = true)]
+    pub vary: Vec<String>,
+    /// Go through the values of several keys together, instead of all combinations
+    #[arg(long)]
+    pub paired: bool,
+    /// Change a key of all points, for instance `server.max_num_seqs=32`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Seed of all random numbers [default: the scenario's, or 0]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Replications of each point [default: 5; 1 for a trace, which has nothing random]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub replications: Option<u32>,
+    /// Confidence of the intervals, such as `0.95` or `95%`
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.95")]
+    pub confidence: f64,
+    /// Threads; the result does not depend on it [default: one for each core]
+    #[arg(long, value_name = "T", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Write sweep.csv, sweep.json and a plot of each figure into this folder, and keep finished runs there meanwhile
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Forget the runs that --out holds
+    #[arg(long, requires = "out")]
+    pub fresh: bool,
+    /// Print sweep.json instead of the table
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall capacity scenarios/quickstart.toml --slo 'p99(ttft)<=500ms' --slo 'p95(tpot)<=20ms'
+  kendall capacity scenarios/quickstart.toml --slo 'ttft:500 tpot:50' --slo 'goodput>=0.99'
+  kendall capacity scenarios/quickstart.toml --slo 'mean(tpot)<=12ms' --find concurrency
+  kendall capacity scenarios/h100-chat.toml --slo 'p99(ttft)<=500ms' --find replicas
+
+Objectives: pNN(ttft|tpot|e2el)<=LIMIT, mean(...)<=LIMIT, goodput>=SHARE with the limits of the scenario's [slo.goodput] or
+those of vLLM's syntax (milliseconds).
+
+Exit codes: 0 answered or undecided, 1 impossible at any load, 2 invalid input, 130 interrupted.")]
+pub(crate) struct CapacityArgs {
+    /// Scenario file (TOML); without one, the embedded quick start
+    pub scenario: Option<PathBuf>,
+    /// Objective; may be repeated, all must be kept [default: goodput>=0.99 with the limits of the scenario]
+    #[arg(long, value_name = "OBJECTIVE")]
+    pub slo: Vec<String>,
+    /// What to find
+    #[arg(long, value_enum, default_value = "rate")]
+    pub find: Sought,
+    /// Change a key of the scenario, for instance `server.max_num_seqs=32`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Seed of all random numbers [default: the scenario's, or 0]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Confidence in both ends of the answer, such as `0.95` or `95%`
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.95")]
+    pub confidence: f64,
+    /// Width of the answer that is narrow enough, as a share of it
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "2%")]
+    pub resolution: f64,
+    /// Requests of each run, in place of the scenario's [default: 10 for each seat of the server, 5,000 to 50,000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(100..=100_000_000))]
+    pub requests: Option<u64>,
+    /// Runs behind each line of the sensitivity table
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000), default_value_t = 5)]
+    pub sensitivity_runs: u32,
+    /// Leave the sensitivity table out
+    #[arg(long)]
+    pub no_sensitivity: bool,
+    /// Threads; the result does not depend on it [default: one for each core]
+    #[arg(long, value_name = "T", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// What `kendall capacity` looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sought {
+    /// The largest arrival rate
+    Rate,
+    /// The largest number of clients that send one request after another
+    Concurrency,
+    /// The fewest replicas for the scenario's rate
+    Replicas,
+}
+
+/// Most threads: more than any machine has cores, fewer than an operating system refuses.
+const MAX_THREADS: usize = 4_096;
+
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads @ 1..=MAX_THREADS) => Ok(threads),
+        _ => Err(format!("write a number of threads between 1 and {MAX_THREADS}")),
+    }
+}
+
+/// A share strictly between 0 and 1, as `0.05` or `5%`.
+fn share(text: &str) -> Result<f64, String> {
+    let (digits, unit) = match text.strip_suffix('%') {
+        Some(digits) => (digits, 100.0),
+        None => (text, 1.0),
+    };
+    let share = digits.trim().parse::<f64>().ok().map(|number| number / unit);
+    share
+        .filter(|share| *share > 0.0 && *share < 1.0)
+        .ok_or_else(|| "write a share between 0 and 1, such as `0.05` or `5%`".into())
 }
 
 #[derive(Debug, clap::Args)]

@@ -8,6 +8,7 @@ mod commands;
 mod exit;
 mod progress;
 mod scenario_file;
+mod study;
 mod vllm;
 mod workload;
 
@@ -21,6 +22,8 @@ fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Run(run) => commands::run(&run),
         Command::Calibrate(calibrate) => commands::calibrate(&calibrate),
+        Command::Sweep(sweep) => commands::sweep(&sweep),
+        Command::Capacity(capacity) => commands::capacity(&capacity),
         Command::Conformance(conformance) => commands::conformance(&conformance),
         Command::Catalog(catalog) => commands::catalog(&catalog),
         Command::Schema => commands::schema(),

@@ -2,5 +2,10 @@
 
 #[test]
 fn console_blocks_print_what_they_show() {
-    trycmd::TestCases::new().case("../../README.md").case("../../docs/vllm-command.md").case("../../docs/calibrate.md");
+    trycmd::TestCases::new()
+        .case("../../README.md")
+        .case("../../docs/vllm-command.md")
+        .case("../../docs/sweep.md")
+        .case("../../docs/calibrate.md")
+        .case("../../docs/capacity.md");
 }

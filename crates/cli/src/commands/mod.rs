@@ -2,13 +2,18 @@
 
 mod calibrate;
 mod calibrate_text;
+mod capacity;
 mod catalog;
 mod conformance;
+mod replications;
 mod run;
 mod schema;
+mod sweep;
 
 pub(crate) use calibrate::calibrate;
+pub(crate) use capacity::capacity;
 pub(crate) use catalog::catalog;
 pub(crate) use conformance::conformance;
-pub(crate) use run::run;
+pub(crate) use run::{failure as run_failure, run};
 pub(crate) use schema::schema;
+pub(crate) use sweep::sweep;

@@ -14,19 +14,27 @@
 //! | `calibrate` | measured results: a profile, or a message |
 //! | `built_in` | schema, catalogue, quick start, scenarios |
 //! | `azure` | the Azure traces within 60 MB |
+//! | `capacity` | the capacity search |
+//! | `goodput` | classes, fairness, cost, energy |
+//! | `replications` | `--replications`, `--precision` |
+//! | `sweep` | sweeps, killed and resumed |
 //! | `fuzz` | random scenarios never panic |
 
 mod azure;
 mod built_in;
 mod calibrate;
+mod capacity;
 mod changes;
 mod determinism;
 mod figures;
 mod files;
 mod fuzz;
+mod goodput;
 mod huge;
 mod keys;
 mod one_by_one;
 mod program;
+mod replications;
+mod sweep;
 mod traces;
 mod values;

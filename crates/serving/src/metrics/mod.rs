@@ -5,6 +5,7 @@
 //! are those of the population, TPOT leaves out the first token and single-token requests.
 
 mod gauges;
+mod histogram;
 mod latency;
 mod summary;
 
@@ -31,7 +32,8 @@ pub struct GoodputLimits {
 }
 
 impl GoodputLimits {
-    fn kept_by(&self, record: &RequestRecord) -> bool {
+    /// Whether a finished request keeps every limit that is given; what it has no value of, it keeps.
+    pub fn kept_by(&self, record: &RequestRecord) -> bool {
         let keeps = |value: Option<SimDuration>, limit: Option<SimDuration>| match (value, limit) {
             (Some(value), Some(limit)) => value <= limit,
             _ => true,
