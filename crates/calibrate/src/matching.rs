@@ -78,7 +78,9 @@ pub enum MatchError {
         measured: usize,
     },
     /// Nothing to compare.
-    #[error("{found} latencies to compare; expected more than the {parameters} parameters: give requests with TTFT or TPOT")]
+    #[error(
+        "{found} latencies to compare; expected more than the {parameters} parameters: give requests with TTFT or TPOT"
+    )]
     TooFew {
         /// Latencies that both sides have.
         found: usize,
@@ -112,7 +114,10 @@ pub fn match_requests(
     let mut logs: Vec<f64> = guesses.iter().map(|guess| libm::log(guess.value)).collect();
     let mut residuals = problem.residuals(&logs)?;
     if residuals.iter().flatten().count() <= guesses.len() {
-        return Err(MatchError::TooFew { found: residuals.iter().flatten().count(), parameters: guesses.len() });
+        return Err(MatchError::TooFew {
+            found: residuals.iter().flatten().count(),
+            parameters: guesses.len(),
+        });
     }
     let (mut damping, mut converged) = (1e-2, false);
     let mut jacobian = problem.jacobian(&logs)?;
@@ -170,7 +175,9 @@ impl Problem<'_> {
     fn jacobian(&mut self, logs: &[f64]) -> Result<Vec<Vec<f64>>, MatchError> {
         let mut columns = Vec::with_capacity(logs.len());
         for i in 0..logs.len() {
-            let shifted = |by: f64| logs.iter().enumerate().map(|(j, &log)| if i == j { log + by } else { log }).collect();
+            let shifted = |by: f64| {
+                logs.iter().enumerate().map(|(j, &log)| if i == j { log + by } else { log }).collect()
+            };
             let (up, down): (Vec<f64>, Vec<f64>) = (shifted(DIFFERENCE), shifted(-DIFFERENCE));
             let (up, down) = (self.residuals(&up)?, self.residuals(&down)?);
             let slope = |(up, down): (&Option<f64>, &Option<f64>)| match (up, down) {
@@ -202,16 +209,26 @@ impl Problem<'_> {
             Matched { name: guess.name.clone(), value, std_error: value * libm::sqrt(variance * inverse) }
         });
         let rms = libm::sqrt(residuals.iter().flatten().map(|r| r * r).sum::<f64>() / count as f64);
-        Match { parameters: parameters.collect(), rms, residuals: count, simulations: self.simulations, converged }
+        Match {
+            parameters: parameters.collect(),
+            rms,
+            residuals: count,
+            simulations: self.simulations,
+            converged,
+        }
     }
 }
 
 fn huber_weights(residuals: &Residuals) -> Vec<f64> {
     let mut sizes: Vec<f64> = residuals.iter().flatten().map(|residual| residual.abs()).collect();
     sizes.sort_by(f64::total_cmp);
-    let scale = if sizes.is_empty() { 0.0 } else { crate::summary::quantile_of_sorted(&sizes, 50.0) / 0.6745 };
+    let scale =
+        if sizes.is_empty() { 0.0 } else { crate::summary::quantile_of_sorted(&sizes, 50.0) / 0.6745 };
     let limit = (HUBER * scale).max(1e-6);
-    residuals.iter().map(|residual| residual.map_or(0.0, |r| if r.abs() <= limit { 1.0 } else { limit / r.abs() })).collect()
+    residuals
+        .iter()
+        .map(|residual| residual.map_or(0.0, |r| if r.abs() <= limit { 1.0 } else { limit / r.abs() }))
+        .collect()
 }
 
 fn loss(residuals: &Residuals, weights: &[f64]) -> f64 {
@@ -229,8 +246,10 @@ impl Normal {
         let dot = |left: &[f64], right: &dyn Fn(usize) -> f64| -> f64 {
             left.iter().zip(weights).enumerate().map(|(k, (value, weight))| weight * value * right(k)).sum()
         };
-        let products =
-            jacobian.iter().map(|left| jacobian.iter().map(|right| dot(left, &|k| right[k])).collect()).collect();
+        let products = jacobian
+            .iter()
+            .map(|left| jacobian.iter().map(|right| dot(left, &|k| right[k])).collect())
+            .collect();
         let targets = jacobian.iter().map(|left| -dot(left, &|k| residuals[k].unwrap_or_default())).collect();
         Self { products, targets }
     }

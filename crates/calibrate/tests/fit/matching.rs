@@ -13,14 +13,19 @@ struct OneAtATime {
 
 impl Simulate for OneAtATime {
     fn simulate(&mut self, values: &[f64]) -> Result<Vec<MeasuredRequest>, String> {
-        let &[front_end_s, per_prompt_token_s, step_s] = values else { return Err("three parameters".to_owned()) };
+        let &[front_end_s, per_prompt_token_s, step_s] = values else {
+            return Err("three parameters".to_owned());
+        };
         let mut rng = ChaCha8Rng::seed_from_u64(9);
         let mut noisy = |x: f64| x * (1.0 + self.noise * rng.random_range(-1.0..1.0));
         let mut free_at = 0.0_f64;
         let mut answered = Vec::new();
         for request in &self.requests {
-            let (send, prompt, output) =
-                (request.send_s.unwrap(), request.prompt_tokens.unwrap(), request.output_tokens.unwrap());
+            let (Some(send), Some(prompt), Some(output)) =
+                (request.send_s, request.prompt_tokens, request.output_tokens)
+            else {
+                return Err("requests without lengths".to_owned());
+            };
             let start = free_at.max(send + front_end_s);
             let first = start + per_prompt_token_s * prompt as f64;
             let decode = step_s * (output - 1) as f64;
@@ -107,7 +112,10 @@ fn a_parameter_without_effect_is_infinitely_uncertain() {
     )
     .unwrap();
     assert!((found.parameters[0].value / TRUTH[2] - 1.0).abs() < 1e-3, "{found:?}");
-    assert!((found.parameters[1].value - 7.0).abs() < 1e-9 && found.parameters[1].std_error.is_infinite(), "{found:?}");
+    assert!(
+        (found.parameters[1].value - 7.0).abs() < 1e-9 && found.parameters[1].std_error.is_infinite(),
+        "{found:?}"
+    );
 }
 
 #[test]

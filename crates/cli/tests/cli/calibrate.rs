@@ -7,7 +7,11 @@ use serde_json::Value;
 use crate::program::Bench;
 
 fn fixture(name: &str) -> String {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../calibrate/tests/fixtures").join(name).display().to_string()
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../calibrate/tests/fixtures")
+        .join(name)
+        .display()
+        .to_string()
 }
 
 /// What kendall simulated, kendall finds: the step log of a run gives back the profile that the run had.
@@ -49,7 +53,9 @@ fn the_steps_of_a_run_give_its_coefficients_back() {
 #[test]
 fn a_profile_is_written_and_names_its_server() {
     let bench = Bench::new();
-    bench.kendall(&["run", "--quiet", "--steps", "--out", "out", "--set", "workload.requests=200"]).succeeds();
+    bench
+        .kendall(&["run", "--quiet", "--steps", "--out", "out", "--set", "workload.requests=200"])
+        .succeeds();
     let refused = bench.kendall(&["calibrate", "out/steps.csv", "--out", "profile.toml"]);
     refused.refuses(&["--out needs to know the server", "give --gpu NAME"]);
     assert!(!bench.path("profile.toml").exists());
@@ -102,7 +108,8 @@ fn requests_alone_give_decode_steps_and_a_front_end() {
         "input_lens": prompts, "output_lens": vec![21; n as usize], "max_concurrency": 1
     });
     bench.write("alone.json", json.to_string());
-    let outcome = bench.kendall(&["calibrate", "alone.json", "--fix", "per_prefill_token_ps=50_000_000", "--json"]);
+    let outcome =
+        bench.kendall(&["calibrate", "alone.json", "--fix", "per_prefill_token_ps=50_000_000", "--json"]);
     let json: Value = serde_json::from_str(&outcome.succeeds().stdout).unwrap();
     assert_eq!(json["measured"][0]["steps"].as_u64(), Some(600));
     let found = |key: &str| json["fit"]["coefficients"][key].as_f64().unwrap();
@@ -132,7 +139,8 @@ fn inspection_shows_what_a_file_says() {
         assert!(text.contains(part), "{part}:\n{text}");
     }
     let json: Value =
-        serde_json::from_str(&bench.kendall(&["calibrate", "--inspect", "--json", &file]).succeeds().stdout).unwrap();
+        serde_json::from_str(&bench.kendall(&["calibrate", "--inspect", "--json", &file]).succeeds().stdout)
+            .unwrap();
     assert_eq!(json["runs"][0]["requests"].as_array().map(Vec::len), Some(40));
     assert_eq!(json["runs"][0]["summary"]["completed"].as_u64(), Some(33));
 }
@@ -144,7 +152,9 @@ fn bad_input_ends_with_2_and_says_why() {
     bench.write("cut.json", "{\"ttfts\": [0.1");
     bench.write("bad.csv", "step_s,prefill_tokens,decode_seqs\n0.01,0,1\n0.01,zero,1\n");
     bench.write("short.csv", "step_s,prefill_tokens,decode_seqs\n0.01,0,1\n");
-    let step_log = |gpu: &str| format!("step_s,prefill_tokens,decode_seqs,gpu\n{}", format!("0.01,0,1,{gpu}\n").repeat(30));
+    let step_log = |gpu: &str| {
+        format!("step_s,prefill_tokens,decode_seqs,gpu\n{}", format!("0.01,0,1,{gpu}\n").repeat(30))
+    };
     bench.write("a.csv", step_log("A10G"));
     bench.write("b.csv", step_log("H100"));
     let chunks = fixture("vllm/errors_and_chunks.json");
