@@ -16,6 +16,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Simulate a scenario and print its figures
     Run(RunArgs),
+    /// Fit a step-time model to measured results, or show what they say
+    Calibrate(CalibrateArgs),
     /// Simulate a scenario at many values of its keys: a table, CSV, JSON and plots
     Sweep(SweepArgs),
     /// Find the largest rate or concurrency, or the fewest replicas, that keep objectives, with a confidence
@@ -243,6 +245,73 @@ fn share(text: &str) -> Result<f64, String> {
     share
         .filter(|share| *share > 0.0 && *share < 1.0)
         .ok_or_else(|| "write a share between 0 and 1, such as `0.05` or `5%`".into())
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall calibrate steps.csv --gpu H100 --model Qwen/Qwen3-14B --out profile.toml
+  kendall calibrate steps.csv alone.json --gpu A10G --model Qwen/Qwen2.5-1.5B-Instruct
+  kendall calibrate --inspect result.json
+
+Formats, told by their content:
+  vllm bench serve (JSON, with or without --save-detailed), sglang bench_serving (JSON Lines), guidellm (JSON, CSV),
+  inference-perf (per request, per stage), aiperf and genai-perf (records, chunks, aggregates), genai-bench,
+  llm-d-benchmark reports (YAML), llmperf, fmperf, inference-benchmarker, InferenceX, AIBrix, scrapes of vLLM's /metrics,
+  CSV of requests (send_s, prompt_tokens, output_tokens, ttft_s, e2e_s) and of steps (step_s, prefill_tokens,
+  decode_seqs, decode_context_tokens; optional prefill_context_tokens, prefill_attention, new_seqs, run)
+
+Exit codes: 0 ok, 1 a file cannot be written, 2 invalid input.")]
+pub(crate) struct CalibrateArgs {
+    /// Measured results: step logs, and results of load generators
+    #[arg(required = true)]
+    pub measured: Vec<PathBuf>,
+    /// Show what the files say instead of fitting: tool, counts, aggregates, what to beware of
+    #[arg(long, conflicts_with_all = ["out", "plot"])]
+    pub inspect: bool,
+    /// Write the profile (TOML) of the form that the catalogue reads
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write a plot of the residuals (SVG)
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// GPU of the measured server [default: what the step log says]
+    #[arg(long, value_name = "NAME")]
+    pub gpu: Option<String>,
+    /// Model of the measured server [default: what the files say]
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Engine and version, such as `vllm 0.22.0` [default: what the step log says]
+    #[arg(long, value_name = "TEXT")]
+    pub engine_version: Option<String>,
+    /// GPUs that share the model [default: what the step log says, or 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub tensor_parallel_size: Option<u32>,
+    /// Name of the profile [default: GPU, model and tensor-parallel size]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Time from the client's send until the engine has the request, in ms [default: from requests that found the server
+    /// empty]
+    #[arg(long, value_name = "MS", value_parser = not_negative)]
+    pub front_end_ms: Option<f64>,
+    /// Keep a coefficient at a value, for instance `per_prefill_attention_ps=2048`; may be repeated
+    #[arg(long, value_name = "KEY=PS")]
+    pub fix: Vec<String>,
+    /// Resamples behind the standard errors
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub replicates: u32,
+    /// Seed of the resamples
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A length of time from the command line.
+fn not_negative(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
+    number.ok_or_else(|| "expected a number of milliseconds, not negative".to_owned())
 }
 
 #[derive(Debug, clap::Args)]

@@ -21,6 +21,7 @@ use args::{Args, Command, TheoryCommand};
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Run(run) => commands::run(&run),
+        Command::Calibrate(calibrate) => commands::calibrate(&calibrate),
         Command::Sweep(sweep) => commands::sweep(&sweep),
         Command::Capacity(capacity) => commands::capacity(&capacity),
         Command::Conformance(conformance) => commands::conformance(&conformance),

@@ -6,5 +6,6 @@ fn console_blocks_print_what_they_show() {
         .case("../../README.md")
         .case("../../docs/vllm-command.md")
         .case("../../docs/sweep.md")
+        .case("../../docs/calibrate.md")
         .case("../../docs/capacity.md");
 }

@@ -1,5 +1,7 @@
 //! One file a command.
 
+mod calibrate;
+mod calibrate_text;
 mod capacity;
 mod catalog;
 mod conformance;
@@ -9,6 +11,7 @@ mod schema;
 mod sweep;
 mod theory;
 
+pub(crate) use calibrate::calibrate;
 pub(crate) use capacity::capacity;
 pub(crate) use catalog::catalog;
 pub(crate) use conformance::conformance;

@@ -11,6 +11,7 @@
 //! | `files` | output folders, full disks, interrupts, closed pipes |
 //! | `determinism` | equal input, equal bytes |
 //! | `figures` | `requests.csv` and `steps.csv` against `summary.json` |
+//! | `calibrate` | measured results: a profile, or a message |
 //! | `built_in` | schema, catalogue, quick start, scenarios |
 //! | `theory` | `kendall theory check`: counts, exit codes, messages |
 //! | `azure` | the Azure traces within 60 MB |
@@ -22,6 +23,7 @@
 
 mod azure;
 mod built_in;
+mod calibrate;
 mod capacity;
 mod changes;
 mod determinism;
