@@ -125,6 +125,11 @@ impl LengthLaw {
         self.mass.len() - 1
     }
 
+    /// The smallest length that occurs (tokens).
+    pub fn smallest(&self) -> usize {
+        self.mass.iter().position(|&p| p > 0.0).unwrap_or(0)
+    }
+
     /// Mean of a function of the length.
     pub fn expect(&self, of: impl Fn(f64) -> f64) -> f64 {
         self.mass.iter().enumerate().map(|(k, p)| p * of(k as f64)).sum()

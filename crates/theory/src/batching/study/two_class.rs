@@ -24,11 +24,11 @@ pub fn two_class_markov(cell: &StudyCell) -> StudyMetrics {
     let queue: f64 =
         chain.states.iter().map(|s| s.total().saturating_sub(cell.max_batch) as f64 * s.chance).sum();
     let wait_s = if accepted_per_s > 0.0 { (queue / accepted_per_s).min(LONGEST_WAIT_S) } else { 0.0 };
-    let waits = chain.found_by_accepted(cell.max_batch);
+    let ahead = chain.found_by_accepted(cell.max_batch);
     let full_rate_per_s = rate_per_s(cell.max_batch);
     let cdf = |t_s: f64| -> f64 {
-        let later = waits.iter().enumerate().skip(1);
-        waits[0] + later.map(|(k, p)| p * erlang_cdf(t_s, k, full_rate_per_s)).sum::<f64>()
+        let later = ahead.iter().enumerate().skip(1);
+        ahead[0] + later.map(|(k, p)| p * erlang_cdf(t_s, k, full_rate_per_s)).sum::<f64>()
     };
     let quantile_s = |p: f64| first_s + wait_quantile_s(p, first_s, cdf);
     StudyMetrics {
