@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod exit;
+mod import;
 mod progress;
 mod scenario_file;
 mod vllm;
@@ -20,6 +21,7 @@ use args::{Args, Command};
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Run(run) => commands::run(&run),
+        Command::Import(import) => commands::import(&import),
         Command::Conformance(conformance) => commands::conformance(&conformance),
         Command::Catalog(catalog) => commands::catalog(&catalog),
         Command::Schema => commands::schema(),

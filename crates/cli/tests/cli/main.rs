@@ -13,6 +13,7 @@
 //! | `figures` | `requests.csv` and `steps.csv` against `summary.json` |
 //! | `built_in` | schema, catalogue, quick start, scenarios |
 //! | `azure` | the Azure traces within 60 MB |
+//! | `import` | files of other tools as scenarios |
 //! | `fuzz` | random scenarios never panic |
 
 mod azure;
@@ -23,6 +24,7 @@ mod figures;
 mod files;
 mod fuzz;
 mod huge;
+mod import;
 mod keys;
 mod one_by_one;
 mod program;
