@@ -5,7 +5,7 @@ use std::path::Path;
 use kendall_des::Streams;
 use kendall_serving::WorkloadError;
 use kendall_serving::scenario::{
-    ClassInfo, RecordedLengths, ScenarioError, Trace, TraceFormat, Workload, WorkloadPlan, plan,
+    RecordedLengths, ScenarioError, Trace, TraceFormat, Workload, WorkloadPlan, plan,
 };
 use kendall_serving::workload::{ConcurrencyLimited, Lengths};
 use kendall_traces::{TraceError, TraceOptions, TraceSource};
@@ -63,15 +63,6 @@ impl Prepared {
                 };
                 Ok(Ready { requests, total: None })
             }
-        }
-    }
-
-    /// The classes of requests that the scenario names.
-    #[allow(dead_code, reason = "for the tables of results by class")]
-    pub(crate) fn classes(&self) -> &[ClassInfo] {
-        match self {
-            Self::Synthetic(plan) => &plan.classes,
-            Self::Recorded { .. } => &[],
         }
     }
 }

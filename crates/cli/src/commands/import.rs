@@ -15,11 +15,9 @@ pub(crate) fn import(args: &ImportArgs) -> Result<ExitCode, Failure> {
     let imported = read(args)?;
     let mut table = imported.table;
     if imported.num_lost > 0 {
-        let _ = write!(
-            table,
-            "\n! {} settings that may change the result were not carried over",
-            imported.num_lost
-        );
+        let lost = imported.num_lost;
+        // Writing to a string cannot fail.
+        let _ = write!(table, "\n! not carried over, though they may change the result: {lost}");
     }
     let Some(out) = &args.out else {
         // A closed stderr leaves nobody to tell.

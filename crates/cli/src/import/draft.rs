@@ -19,6 +19,8 @@ enum Fate {
     NoEffect,
     /// Would change it, and is not carried over.
     Lost,
+    /// Not in the file.
+    Assumed,
 }
 
 impl Fate {
@@ -28,6 +30,7 @@ impl Fate {
             Self::Approximated => "approximated",
             Self::NoEffect => "no effect",
             Self::Lost => "NOT UNDERSTOOD",
+            Self::Assumed => "assumed",
         }
     }
 }
@@ -135,7 +138,12 @@ impl Draft {
         for row in &self.rows {
             table.add_row([row.setting.as_str(), &row.value, row.fate.words(), &row.note]);
         }
-        table.add_row(["(server)", "", Fate::Lost.words(), &format!("not in the file: from {server_from}")]);
+        table.add_row([
+            "(server)",
+            "",
+            Fate::Assumed.words(),
+            &format!("not in the file: from {server_from}"),
+        ]);
         let mut text = TomlText::default();
         text.comment(&self.head);
         if let Some(whole) = self.whole {
@@ -154,7 +162,7 @@ impl Draft {
             let limits = self.slo.into_iter().collect::<toml_edit::InlineTable>();
             text.key("goodput", limits, "limits of the file");
         }
-        text.comment("\nThe server is not in the file.");
+        text.raw("# The server is not in the file.");
         text.raw(server);
         (text.into_string(), table.trim_fmt())
     }

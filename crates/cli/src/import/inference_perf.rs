@@ -86,6 +86,9 @@ fn stages(document: &Document, kind: &str, draft: &mut Draft) -> Result<(), Stri
             let arrivals = inline([("process", kind.into()), ("rate_per_s", (*rate).into())]);
             draft.workload("arrivals", arrivals, "load.type, load.stages.0.rate");
             draft.workload("duration_s", *duration, "load.stages.0.duration");
+            if let Some(interval) = document.number("load.interval")? {
+                draft.no_effect("load.interval", interval, "there is one stage");
+            }
         }
         several => {
             let interval = document.number("load.interval")?.unwrap_or(1.0).max(0.0);

@@ -86,12 +86,25 @@ fn inference_perf_levels_of_concurrency_are_chosen() {
 #[test]
 fn contradictions_are_refused() {
     let bench = Bench::new();
-    let lengths = "data: {type: random, input_distribution: {min: 5, max: 9}, output_distribution: {min: 5, max: 9}}\n";
+    let lengths =
+        "data: {type: random, input_distribution: {min: 5, max: 9}, output_distribution: {min: 5, max: 9}}\n";
     for (name, content, words) in [
-        ("both.yaml", "load: {type: poisson, stages: [{rate: 1, duration: 5, concurrency_level: 3}]}\n", "concurrency_level"),
+        (
+            "both.yaml",
+            "load: {type: poisson, stages: [{rate: 1, duration: 5, concurrency_level: 3}]}\n",
+            "concurrency_level",
+        ),
         ("none.yaml", "load: {type: constant, stages: []}\n", "at least one stage"),
-        ("sweep.yaml", "load: {type: constant, sweep: {type: linear}, stages: [{rate: 1, duration: 5}]}\n", "while it runs"),
-        ("rate.yaml", "load: {type: concurrent, stages: [{rate: 3, num_requests: 5, concurrency_level: 3}]}\n", "has none"),
+        (
+            "sweep.yaml",
+            "load: {type: constant, sweep: {type: linear}, stages: [{rate: 1, duration: 5}]}\n",
+            "while it runs",
+        ),
+        (
+            "rate.yaml",
+            "load: {type: concurrent, stages: [{rate: 3, num_requests: 5, concurrency_level: 3}]}\n",
+            "has none",
+        ),
         ("zero.yaml", "load: {type: constant, stages: [{rate: 0, duration: 5}]}\n", "above 0"),
     ] {
         bench.write(name, format!("{lengths}{content}"));
@@ -101,9 +114,15 @@ fn contradictions_are_refused() {
     bench.kendall(&["import", "bounds.yaml"]).refuses(&["`min` 9 is above `max` 5"]);
     bench.write("sharegpt.yaml", "data: {type: shareGPT}\nload: {stages: [{rate: 1, duration: 5}]}\n");
     bench.kendall(&["import", "sharegpt.yaml"]).refuses(&["data.type", "no tokenizer"]);
-    bench.write("sweep.json", r#"{"spec": {"profile": {"kind": "sweep"}, "data": [{"prompt_tokens": 5, "output_tokens": 5}]}}"#);
+    bench.write(
+        "sweep.json",
+        r#"{"spec": {"profile": {"kind": "sweep"}, "data": [{"prompt_tokens": 5, "output_tokens": 5}]}}"#,
+    );
     bench.kendall(&["import", "sweep.json"]).refuses(&["sweep", "while it runs"]);
-    bench.write("endless.json", r#"{"profile": "poisson", "rate": 4, "data": {"prompt_tokens": 5, "output_tokens": 5}}"#);
+    bench.write(
+        "endless.json",
+        r#"{"profile": "poisson", "rate": 4, "data": {"prompt_tokens": 5, "output_tokens": 5}}"#,
+    );
     bench.kendall(&["import", "endless.json"]).refuses(&["max_requests", "no end"]);
     bench.write("other.json", r#"{"completed": 5}"#);
     bench.kendall(&["import", "other.json"]).refuses(&["other.json", "--format"]);
@@ -159,7 +178,8 @@ fn a_client_of_servegen_is_two_files() {
     let dataset = r#"{"0": {"input_tokens": "{18: 0.25, 200: 0.75}", "output_tokens": "{1: 0.5, 9: 0.5}"},
         "1200": {"input_tokens": "{18: 1.0}", "output_tokens": "{5: 1.0}"}}"#;
     bench.write("chunk-3-dataset.json", dataset);
-    let trace = "0,2.0,3.0,Weibull,0.4,0.02\n600,0,0,,0,0\n1200,1.0,1.5,Gamma,1.0,1.0\n1800,1.0,1.5,Gamma,1.0,1.0\n";
+    let trace =
+        "0,2.0,3.0,Weibull,0.4,0.02\n600,0,0,,0,0\n1200,1.0,1.5,Gamma,1.0,1.0\n1800,1.0,1.5,Gamma,1.0,1.0\n";
     let (table, scenario) = imported(&bench, "chunk-3-trace.csv", trace, &[]);
     says(&table, &["rate", "4 windows, 2400 requests", "understood"]);
     says(&table, &["cv", "2.250", "approximated"]);
@@ -180,12 +200,26 @@ fn a_client_of_servegen_is_two_files() {
 fn traces_are_named_and_counted() {
     let bench = Bench::new();
     for (name, content, format, count) in [
-        ("azure.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.68,374,44\n2023-11-16 18:15:50.99,396,109\n",
-         "azure", "2 requests in 4.3 s"),
-        ("burst.csv", "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,ChatGPT,472,18,490,Conversation log\n\
-          45,ChatGPT,1087,0,1087,Conversation log\n60,GPT-4,417,276,693,API log\n", "burstgpt", "2 requests in 55.0 s"),
-        ("mooncake.jsonl", "{\"timestamp\": 0, \"input_length\": 600, \"output_length\": 5, \"hash_ids\": [0, 1]}\n\
-          {\"timestamp\": 500, \"input_length\": 512, \"output_length\": 5, \"hash_ids\": [0]}\n", "mooncake", "2 requests in 0.5 s"),
+        (
+            "azure.csv",
+            "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.68,374,44\n2023-11-16 18:15:50.99,396,109\n",
+            "azure",
+            "2 requests in 4.3 s",
+        ),
+        (
+            "burst.csv",
+            "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,ChatGPT,472,18,490,Conversation log\n\
+          45,ChatGPT,1087,0,1087,Conversation log\n60,GPT-4,417,276,693,API log\n",
+            "burstgpt",
+            "2 requests in 55.0 s",
+        ),
+        (
+            "mooncake.jsonl",
+            "{\"timestamp\": 0, \"input_length\": 600, \"output_length\": 5, \"hash_ids\": [0, 1]}\n\
+          {\"timestamp\": 500, \"input_length\": 512, \"output_length\": 5, \"hash_ids\": [0]}\n",
+            "mooncake",
+            "2 requests in 0.5 s",
+        ),
     ] {
         let (table, scenario) = imported(&bench, name, content, &[]);
         says(&table, &["arrivals", count]);

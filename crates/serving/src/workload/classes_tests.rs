@@ -36,7 +36,7 @@ fn play(workload: &str, step_ms: u64) -> Vec<RequestRecord> {
         replicas: 1,
         front_end: SimDuration::ZERO,
     };
-    let simulation = Simulation::new(&config, Box::new(started(workload)), Records::default()).unwrap();
+    let simulation = Simulation::new(&config, started(workload), Records::default()).unwrap();
     let (end, records) = simulation.run().unwrap();
     assert!(end.stalled.is_none());
     records.0
@@ -57,7 +57,7 @@ fn classes_by_weight_have_their_shares() {
     let specs = specs(&text);
     let mut counts = [0_u32; 3];
     for spec in &specs {
-        let class = spec.session.unwrap().class;
+        let class = spec.class();
         counts[usize::from(class)] += 1;
         assert_eq!(spec.priority, if class == 1 { -1 } else { 0 });
         assert_eq!(spec.num_prompt_tokens == 900, class == 1);
@@ -72,15 +72,16 @@ fn classes_by_weight_have_their_shares() {
 #[test]
 fn a_class_with_its_own_arrivals_is_undisturbed_by_the_others() {
     let class = |name: &str, rate: f64| {
-        format!("[[workload.class]]\nname = \"{name}\"\narrivals = {{ process = \"poisson\", rate_per_s = {rate} }}\n")
+        format!(
+            "[[workload.class]]\nname = \"{name}\"\narrivals = {{ process = \"poisson\", rate_per_s = {rate} }}\n"
+        )
     };
-    let with = |second: f64| {
-        specs(&format!("duration_s = 500\n{LENGTHS}{}{}", class("a", 3.0), class("b", second)))
-    };
+    let with =
+        |second: f64| specs(&format!("duration_s = 500\n{LENGTHS}{}{}", class("a", 3.0), class("b", second)));
     let (one, other) = (with(1.0), with(8.0));
     assert!(one.windows(2).all(|pair| pair[0].arrival <= pair[1].arrival));
     let of = |specs: &[RequestSpec], class: u16| -> Vec<_> {
-        specs.iter().filter(|spec| spec.session.unwrap().class == class).cloned().collect()
+        specs.iter().filter(|spec| spec.class() == class).cloned().collect()
     };
     assert_eq!(of(&one, 0), of(&other, 0));
     let rates = [of(&one, 0).len(), of(&one, 1).len(), of(&other, 1).len()];
@@ -98,13 +99,18 @@ fn a_closed_loop_keeps_its_number_and_its_requests() {
     );
     let (fast, slow) = (play(&text, 5), play(&text, 50));
     let identity = |records: &[RequestRecord]| {
-        let mut all: Vec<_> =
-            records.iter().map(|r| (r.session.unwrap().session, r.num_prompt_tokens, r.num_output_tokens)).collect();
+        let mut all: Vec<_> = records
+            .iter()
+            .map(|r| (r.session.unwrap().session, r.num_prompt_tokens, r.num_output_tokens))
+            .collect();
         all.sort_unstable();
         all
     };
     assert_eq!(identity(&fast), identity(&slow), "requests do not depend on the server");
-    assert_eq!(identity(&fast).iter().map(|(number, ..)| *number).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
+    assert_eq!(
+        identity(&fast).iter().map(|(number, ..)| *number).collect::<Vec<_>>(),
+        (0..200).collect::<Vec<_>>()
+    );
     for records in [&fast, &slow] {
         let mut by_client: Vec<Vec<&RequestRecord>> = vec![Vec::new(); 6];
         for record in records {
@@ -113,7 +119,10 @@ fn a_closed_loop_keeps_its_number_and_its_requests() {
         for (client, sent) in by_client.iter_mut().enumerate() {
             sent.sort_by_key(|record| record.arrival);
             assert_eq!(sent[0].arrival, SimTime::ZERO + SimDuration::from_millis(500 * client as u64));
-            assert!(sent.windows(2).all(|pair| pair[1].arrival > pair[0].finish), "one at a time, with a thought between");
+            assert!(
+                sent.windows(2).all(|pair| pair[1].arrival > pair[0].finish),
+                "one at a time, with a thought between"
+            );
         }
         let thinking = by_client.iter().flat_map(|sent| {
             sent.windows(2).map(|pair| (pair[1].arrival - pair[0].finish).as_secs_f64()).collect::<Vec<_>>()
@@ -210,7 +219,8 @@ fn lengths_have_the_rank_correlation_asked_for() {
         let b = ranks(&mut specs.iter().map(|spec| spec.max_tokens));
         let n = a.len() as f64;
         let mean = (n - 1.0) / 2.0;
-        let product = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum::<f64>();
+        let product =
+            |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum::<f64>();
         product(&a, &b) / (product(&a, &a) * product(&b, &b)).sqrt()
     };
     let plain = specs(&text(""));
@@ -219,7 +229,8 @@ fn lengths_have_the_rank_correlation_asked_for() {
         let joined = specs(&text(&format!("rank_correlation = {wanted}\n")));
         let found = spearman(&joined);
         assert!((found - wanted).abs() < 0.015, "{found} for {wanted}");
-        let prompts = |specs: &[RequestSpec]| specs.iter().map(|spec| spec.num_prompt_tokens).collect::<Vec<_>>();
+        let prompts =
+            |specs: &[RequestSpec]| specs.iter().map(|spec| spec.num_prompt_tokens).collect::<Vec<_>>();
         assert_eq!(prompts(&joined), prompts(&plain));
         let mean = joined.iter().map(|spec| f64::from(spec.max_tokens)).sum::<f64>() / 1e5;
         // A gamma of mean 20 and standard deviation 14, less half a token of rounding down.
@@ -256,23 +267,52 @@ fn lengths_keep_their_bounds() {
 #[test]
 fn contradictions_are_errors_at_their_key() {
     for (workload, field) in [
-        ("requests = 1\narrivals = { process = \"poisson\", rate_per_s = 1 }\n[[workload.class]]\nname = \"a\"\n\
-          arrivals = { process = \"poisson\", rate_per_s = 1 }", "workload.arrivals"),
-        ("requests = 1\n[[workload.class]]\nname = \"a\"\narrivals = { process = \"poisson\", rate_per_s = 1 }\n\
-          [[workload.class]]\nname = \"b\"", "workload.class.1.arrivals"),
-        ("requests = 1\n[[workload.class]]\nname = \"a\"\n[[workload.class]]\nname = \"a\"", "workload.class.1.name"),
-        ("requests = 1\narrivals = { process = \"closed_loop\", concurrency = 0 }", "workload.arrivals.concurrency"),
-        ("requests = 1\narrivals = { process = \"closed_loop\", concurrency = 2 }\nmax_concurrency = 3", "workload.max_concurrency"),
+        (
+            "requests = 1\narrivals = { process = \"poisson\", rate_per_s = 1 }\n[[workload.class]]\nname = \"a\"\n\
+          arrivals = { process = \"poisson\", rate_per_s = 1 }",
+            "workload.arrivals",
+        ),
+        (
+            "requests = 1\n[[workload.class]]\nname = \"a\"\narrivals = { process = \"poisson\", rate_per_s = 1 }\n\
+          [[workload.class]]\nname = \"b\"",
+            "workload.class.1.arrivals",
+        ),
+        (
+            "requests = 1\n[[workload.class]]\nname = \"a\"\n[[workload.class]]\nname = \"a\"",
+            "workload.class.1.name",
+        ),
+        (
+            "requests = 1\narrivals = { process = \"closed_loop\", concurrency = 0 }",
+            "workload.arrivals.concurrency",
+        ),
+        (
+            "requests = 1\narrivals = { process = \"closed_loop\", concurrency = 2 }\nmax_concurrency = 3",
+            "workload.max_concurrency",
+        ),
         ("requests = 1\narrivals = { process = \"at_once\" }\nprefill_only = true", "workload.prefill_only"),
-        ("requests = 1\narrivals = { process = \"at_once\" }\nrank_correlation = 2.0", "workload.rank_correlation"),
-        ("requests = 1\narrivals = { process = \"at_once\" }\nclients = { timeout_s = 0.0 }", "workload.clients.timeout_s"),
-        ("requests = 1\narrivals = { process = \"at_once\" }\n\
-          clients = { timeout_s = 1.0, retries = { max = 1, backoff_s = 1.0, factor = 0.5 } }", "workload.clients.retries.factor"),
+        (
+            "requests = 1\narrivals = { process = \"at_once\" }\nrank_correlation = 2.0",
+            "workload.rank_correlation",
+        ),
+        (
+            "requests = 1\narrivals = { process = \"at_once\" }\nclients = { timeout_s = 0.0 }",
+            "workload.clients.timeout_s",
+        ),
+        (
+            "requests = 1\narrivals = { process = \"at_once\" }\n\
+          clients = { timeout_s = 1.0, retries = { max = 1, backoff_s = 1.0, factor = 0.5 } }",
+            "workload.clients.retries.factor",
+        ),
         ("arrivals = { process = \"poisson\", rate_per_s = 1 }", "workload.requests"),
-        ("requests = 1\narrivals = { process = \"at_once\" }\nfluctuation = { shape = \"sinusoidal\", amplitude = 1, period_s = 1 }",
-         "workload.fluctuation"),
-        ("requests = 1\narrivals = { process = \"poisson\", rate_per_s = 1 }\n\
-          fluctuation = { shape = \"sinusoidal\", amplitude = 2, period_s = 1 }", "workload.fluctuation.amplitude"),
+        (
+            "requests = 1\narrivals = { process = \"at_once\" }\nfluctuation = { shape = \"sinusoidal\", amplitude = 1, period_s = 1 }",
+            "workload.fluctuation",
+        ),
+        (
+            "requests = 1\narrivals = { process = \"poisson\", rate_per_s = 1 }\n\
+          fluctuation = { shape = \"sinusoidal\", amplitude = 2, period_s = 1 }",
+            "workload.fluctuation.amplitude",
+        ),
     ] {
         // Classes stand behind the lengths, which are keys of [workload].
         let at = workload.find("[[").unwrap_or(workload.len());

@@ -54,7 +54,7 @@ impl ClosedLoop {
         let (requests, last_send) = match config.extent {
             Extent::Requests(requests) => (requests, SimTime::MAX),
             Extent::Duration(duration) => (u64::MAX, SimTime::ZERO + duration),
-            Extent::Everything => return Err(SyntheticError::Endless),
+            Extent::Everything | Extent::Unbounded => return Err(SyntheticError::Endless),
         };
         Ok(Self {
             classes: Mixture::new(&config.classes, 0, true, streams)?,

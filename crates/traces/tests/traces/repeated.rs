@@ -18,7 +18,11 @@ fn file(name: &str, content: &str) -> PathBuf {
 }
 
 /// Arrival (s), prompt and output of each request, or the first error.
-fn requests(path: &Path, columns: TraceColumns, options: &TraceOptions) -> Result<Vec<(f64, u32, u32)>, String> {
+fn requests(
+    path: &Path,
+    columns: TraceColumns,
+    options: &TraceOptions,
+) -> Result<Vec<(f64, u32, u32)>, String> {
     let source = TraceSource::new(path, None, columns);
     let stream = source.requests(options).map_err(|error| error.to_string())?;
     let row = |spec: kendall_serving::RequestSpec| {
@@ -37,7 +41,8 @@ fn a_round_follows_one_mean_gap_after_the_last_arrival() {
         requests(&path, TraceColumns::default(), &options).unwrap().iter().map(|row| row.0).collect();
     // Two gaps of 2 s on average: a round lasts 6 s.
     assert_eq!(arrivals, [0.0, 1.0, 4.0, 6.0, 7.0, 10.0, 12.0, 13.0, 16.0]);
-    let options = TraceOptions { repeat: Some(2), end_s: Some(10.0), time_scale: 0.5, ..TraceOptions::default() };
+    let options =
+        TraceOptions { repeat: Some(2), end_s: Some(10.0), time_scale: 0.5, ..TraceOptions::default() };
     let arrivals: Vec<_> =
         requests(&path, TraceColumns::default(), &options).unwrap().iter().map(|row| row.0).collect();
     assert_eq!(arrivals, [0.5, 1.0, 2.5, 5.5, 6.0, 7.5], "with an end, a round lasts up to it");
@@ -46,8 +51,7 @@ fn a_round_follows_one_mean_gap_after_the_last_arrival() {
 #[test]
 fn rounds_go_on_until_a_time() {
     let path = file("until.csv", THREE);
-    let options =
-        TraceOptions { repeat_for_s: Some(13.0), start_s: Some(1.0), ..TraceOptions::default() };
+    let options = TraceOptions { repeat_for_s: Some(13.0), start_s: Some(1.0), ..TraceOptions::default() };
     let rows = requests(&path, TraceColumns::default(), &options).unwrap();
     assert_eq!(rows.last(), Some(&(12.0, 10, 1)));
     assert_eq!(rows.len(), 7);
@@ -138,7 +142,8 @@ fn parquet_columns_are_found_by_name() {
         ("brotli.parquet", Compression::BROTLI(parquet::basic::BrotliLevel::default())),
     ] {
         let path = parquet_file(name, 5_000, compression);
-        let columns = TraceColumns { arrival: Some("sent".into()), prompt: None, output: Some("n_out".into()) };
+        let columns =
+            TraceColumns { arrival: Some("sent".into()), prompt: None, output: Some("n_out".into()) };
         let source = TraceSource::new(&path, None, columns.clone());
         assert_eq!(source.format().unwrap(), TraceFormat::Parquet);
         let message = requests(&path, columns.clone(), &TraceOptions::default()).unwrap_err();
@@ -152,8 +157,11 @@ fn parquet_columns_are_found_by_name() {
 #[test]
 fn parquet_rows_come_back_in_order() {
     let path = parquet_file("small.parquet", 5, Compression::SNAPPY);
-    let columns =
-        TraceColumns { arrival: Some("sent".into()), prompt: Some("n_out".into()), output: Some("n_out".into()) };
+    let columns = TraceColumns {
+        arrival: Some("sent".into()),
+        prompt: Some("n_out".into()),
+        output: Some("n_out".into()),
+    };
     let rows = requests(&path, columns.clone(), &TraceOptions::default()).unwrap();
     let expected: Vec<_> = (0..10_u32).map(|i| (f64::from(i) * 0.25, i % 5 + 1, i % 5 + 1)).collect();
     assert_eq!(rows, expected);
@@ -170,13 +178,20 @@ fn bad_parquet_is_an_error() {
     assert!(message.contains("columns.arrival") && message.contains("`sent`"), "{message}");
     let message = of(TraceColumns { arrival: Some("when".into()), ..TraceColumns::default() });
     assert!(message.contains("there is no column `when`"), "{message}");
-    let text = TraceColumns { arrival: Some("sent".into()), prompt: Some("text".into()), output: Some("n_out".into()) };
+    let text = TraceColumns {
+        arrival: Some("sent".into()),
+        prompt: Some("text".into()),
+        output: Some("n_out".into()),
+    };
     assert!(of(text).contains("no numbers"));
     let bytes = std::fs::read(&path).unwrap();
     for cut in [4, 10, bytes.len() / 2, bytes.len() - 1] {
         let damaged = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cut.parquet");
         std::fs::write(&damaged, &bytes[..cut]).unwrap();
-        assert!(requests(&damaged, TraceColumns::default(), &TraceOptions::default()).is_err(), "{cut} bytes");
+        assert!(
+            requests(&damaged, TraceColumns::default(), &TraceOptions::default()).is_err(),
+            "{cut} bytes"
+        );
     }
 }
 
