@@ -34,6 +34,7 @@ fn play(workload: &str, step_ms: u64) -> Vec<RequestRecord> {
         engine: EngineConfig { max_num_seqs: 4, ..EngineConfig::default() },
         step_time: LinearCoefficients { base_ps: step_ms * 1_000_000_000, ..Default::default() },
         replicas: 1,
+        router: crate::RouterConfig::default(),
         front_end: SimDuration::ZERO,
     };
     let simulation = Simulation::new(&config, started(workload), Records::default()).unwrap();
