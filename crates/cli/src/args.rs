@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Sweep(SweepArgs),
     /// Find the largest rate or concurrency, or the fewest replicas, that keep objectives, with a confidence
     Capacity(CapacityArgs),
+    /// Make a scenario of another tool's workload file, and show what was understood and what not
+    Import(ImportArgs),
     /// Replay golden schedules of the real vLLM scheduler, step by step
     Conformance(ConformanceArgs),
     /// List what is built in: GPUs, models, step-time profiles, with sources
@@ -312,6 +314,81 @@ pub(crate) struct CalibrateArgs {
 fn not_negative(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
     number.ok_or_else(|| "expected a number of milliseconds, not negative".to_owned())
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall import config.yaml --out scenario.toml
+  kendall import chunk-14-trace.csv --start-s 36000 --end-s 39600 --out scenario.toml
+  kendall import trace.parquet --prompt-column n_in --output-column n_out --out scenario.toml
+
+Exit codes: 0 ok (the table says what was lost), 1 the scenario cannot be written, 2 invalid input.")]
+pub(crate) struct ImportArgs {
+    /// The file: configuration of inference-perf, scenario of guidellm, a `vllm bench serve` command, ServeGen, Azure,
+    /// BurstGPT, Mooncake, Parquet
+    pub file: PathBuf,
+    /// Where the scenario goes; printed if absent
+    #[arg(long, value_name = "SCENARIO")]
+    pub out: Option<PathBuf>,
+    /// Replace the file of --out
+    #[arg(long, requires = "out")]
+    pub force: bool,
+    /// What the file is; told from its content if absent
+    #[arg(long)]
+    pub format: Option<ImportFormat>,
+    /// Scenario whose [server] is used; the quick start's if absent
+    #[arg(long, value_name = "SCENARIO")]
+    pub server: Option<PathBuf>,
+    /// Which of several rates or concurrency levels, from 0
+    #[arg(long, value_name = "N")]
+    pub stage: Option<usize>,
+    /// Only what arrives from this time of a trace on (s)
+    #[arg(long, value_name = "SECONDS")]
+    pub start_s: Option<f64>,
+    /// Only what arrives before this time of a trace (s)
+    #[arg(long, value_name = "SECONDS")]
+    pub end_s: Option<f64>,
+    /// Column of arrivals in a Parquet file
+    #[arg(long, value_name = "NAME")]
+    pub arrival_column: Option<String>,
+    /// Column of prompt tokens in a Parquet file
+    #[arg(long, value_name = "NAME")]
+    pub prompt_column: Option<String>,
+    /// Column of output tokens in a Parquet file
+    #[arg(long, value_name = "NAME")]
+    pub output_column: Option<String>,
+}
+
+/// What `kendall import` can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportFormat {
+    InferencePerf,
+    Guidellm,
+    VllmBench,
+    Servegen,
+    Azure,
+    Burstgpt,
+    Mooncake,
+    Parquet,
+    Kendall,
+}
+
+impl ImportFormat {
+    /// How the scenario's first line calls it.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::InferencePerf => "inference-perf configuration",
+            Self::Guidellm => "guidellm scenario",
+            Self::VllmBench => "vllm bench serve command",
+            Self::Servegen => "ServeGen client",
+            Self::Azure => "Azure trace",
+            Self::Burstgpt => "BurstGPT trace",
+            Self::Mooncake => "Mooncake trace",
+            Self::Parquet => "Parquet trace",
+            Self::Kendall => "kendall trace",
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod exit;
+mod import;
 mod progress;
 mod scenario_file;
 mod study;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Command::Calibrate(calibrate) => commands::calibrate(&calibrate),
         Command::Sweep(sweep) => commands::sweep(&sweep),
         Command::Capacity(capacity) => commands::capacity(&capacity),
+        Command::Import(import) => commands::import(&import),
         Command::Conformance(conformance) => commands::conformance(&conformance),
         Command::Catalog(catalog) => commands::catalog(&catalog),
         Command::Theory(theory) => match theory.command {

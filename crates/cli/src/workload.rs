@@ -5,7 +5,7 @@ use std::path::Path;
 use kendall_des::Streams;
 use kendall_serving::WorkloadError;
 use kendall_serving::scenario::{
-    ClassInfo, RecordedLengths, ScenarioError, Trace, TraceFormat, Workload, WorkloadPlan, plan,
+    RecordedLengths, ScenarioError, Trace, TraceFormat, Workload, WorkloadPlan, plan,
 };
 use kendall_serving::workload::{ConcurrencyLimited, Lengths};
 use kendall_traces::{TraceError, TraceOptions, TraceSource};

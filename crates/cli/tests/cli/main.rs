@@ -19,6 +19,7 @@
 //! | `goodput` | classes, fairness, cost, energy |
 //! | `replications` | `--replications`, `--precision` |
 //! | `sweep` | sweeps, killed and resumed |
+//! | `import` | files of other tools as scenarios |
 //! | `fuzz` | random scenarios never panic |
 
 mod azure;
@@ -32,6 +33,7 @@ mod files;
 mod fuzz;
 mod goodput;
 mod huge;
+mod import;
 mod keys;
 mod one_by_one;
 mod program;
