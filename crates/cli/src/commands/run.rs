@@ -12,7 +12,7 @@ use kendall_report::{
 use kendall_serving::scenario::{Resolved, Server, resolve};
 use kendall_serving::{
     BusyTime, ClassGoodput, DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation,
-    SimulationError, StepRecord,
+    SimulationConfig, SimulationError, StepRecord,
 };
 
 use crate::args::RunArgs;
