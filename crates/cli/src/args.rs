@@ -325,8 +325,8 @@ Examples:
 
 Exit codes: 0 ok (the table says what was lost), 1 the scenario cannot be written, 2 invalid input.")]
 pub(crate) struct ImportArgs {
-    /// The file: configuration of inference-perf, scenario of guidellm, a `vllm bench serve` command, ServeGen, Azure,
-    /// BurstGPT, Mooncake, Parquet
+    /// The file: configuration of inference-perf, scenario of guidellm, a `vllm bench serve` command, `ServeGen`, Azure,
+    /// `BurstGPT`, Mooncake, Parquet
     pub file: PathBuf,
     /// Where the scenario goes; printed if absent
     #[arg(long, value_name = "SCENARIO")]

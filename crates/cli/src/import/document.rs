@@ -102,7 +102,9 @@ impl Document {
         match value {
             Value::Null => {}
             Value::Object(map) => {
-                map.iter().for_each(|(key, value)| self.collect(&child(key), value, unread))
+                for (key, value) in map {
+                    self.collect(&child(key), value, unread);
+                }
             }
             Value::Array(list) => {
                 for (at, value) in list.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! The scenario under construction, and the table of what became of each setting of the file.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -94,23 +95,23 @@ impl Draft {
         self.whole = Some(text);
     }
 
-    pub(super) fn understood(&mut self, setting: &str, value: impl ToString, became: &str) {
-        self.row(setting, value, Fate::Understood, became);
+    pub(super) fn understood(&mut self, setting: &str, value: impl Display, became: &str) {
+        self.row(setting, &value, Fate::Understood, became);
     }
 
-    pub(super) fn approximated(&mut self, setting: &str, value: impl ToString, how: &str) {
-        self.row(setting, value, Fate::Approximated, how);
+    pub(super) fn approximated(&mut self, setting: &str, value: impl Display, how: &str) {
+        self.row(setting, &value, Fate::Approximated, how);
     }
 
-    pub(super) fn no_effect(&mut self, setting: &str, value: impl ToString, why: &str) {
-        self.row(setting, value, Fate::NoEffect, why);
+    pub(super) fn no_effect(&mut self, setting: &str, value: impl Display, why: &str) {
+        self.row(setting, &value, Fate::NoEffect, why);
     }
 
-    pub(super) fn lost(&mut self, setting: &str, value: impl ToString, effect: &str) {
-        self.row(setting, value, Fate::Lost, effect);
+    pub(super) fn lost(&mut self, setting: &str, value: impl Display, effect: &str) {
+        self.row(setting, &value, Fate::Lost, effect);
     }
 
-    fn row(&mut self, setting: &str, value: impl ToString, fate: Fate, note: &str) {
+    fn row(&mut self, setting: &str, value: &dyn Display, fate: Fate, note: &str) {
         let mut value: String =
             value.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         if value.chars().count() > MAX_SHOWN {

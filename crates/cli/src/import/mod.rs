@@ -5,7 +5,7 @@
 //! | `document` | YAML and JSON, noting what was looked at and what not |
 //! | `draft` | nothing: it is the scenario under construction, with the table of what was understood |
 //! | `inference_perf`, `guidellm` | configurations of these load generators |
-//! | `servegen` | a client of ServeGen: rates by window, and its lengths |
+//! | `servegen` | a client of `ServeGen`: rates by window, and its lengths |
 //! | `recorded` | Azure, `BurstGPT`, Mooncake, Parquet and kendall traces |
 //! | `bench` | a `vllm bench serve` command |
 //!

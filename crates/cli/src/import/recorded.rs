@@ -80,7 +80,7 @@ pub(super) fn read(args: &ImportArgs, format: ImportFormat, draft: &mut Draft) -
             draft.understood("hash_ids", "", "blocks of 512 tokens that prompts share");
         }
         ImportFormat::Burstgpt => {
-            draft.lost("Model, Log Type, Session ID", "", "all rows are requests to one server")
+            draft.lost("Model, Log Type, Session ID", "", "all rows are requests to one server");
         }
         _ => {}
     }

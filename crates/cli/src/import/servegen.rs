@@ -1,4 +1,4 @@
-//! ServeGen: one client's arrival rates by window and its lengths.
+//! `ServeGen`: one client's arrival rates by window and its lengths.
 //!
 //! A client is two files, `chunk-N-trace.csv` and `chunk-N-dataset.json` (<https://github.com/alibaba/ServeGen>, NSDI 2026). A row of the
 //! trace is `start (s), rate (1/s), cv, Gamma or Weibull, shape, scale`; the dataset has distributions of input and output tokens for
@@ -27,12 +27,12 @@ struct Window {
     cv: f64,
 }
 
-/// Whether the document is a ServeGen dataset.
+/// Whether the document is a `ServeGen` dataset.
 pub(super) fn is_dataset(document: &Document) -> bool {
     document.peek("0.input_tokens").is_some() && document.peek("0.output_tokens").is_some()
 }
 
-/// Whether the file is a ServeGen trace: its first line says so.
+/// Whether the file is a `ServeGen` trace: its first line says so.
 pub(super) fn is_trace(path: &Path) -> bool {
     let text = super::head(path).unwrap_or_default();
     text.lines().next().is_some_and(|line| window(line).is_some())

@@ -14,6 +14,8 @@ const N: u64 = 100_000;
 /// Kolmogorov-Smirnov distances above 1.95 / sqrt(n) come with probability 0.001.
 const KS_999: f64 = 1.95;
 
+type Cdf = Box<dyn Fn(f64) -> f64>;
+
 fn times(arrivals: &Arrivals, fluctuation: Option<&Fluctuation>, n: u64) -> Vec<f64> {
     let mut clock = Clock::new(arrivals, fluctuation, 0, Streams::new(42, 0)).unwrap();
     let mut now = SimTime::ZERO;
@@ -72,7 +74,6 @@ fn renewal_processes_have_their_distribution() {
     let gamma_cdf = move |shape: f64| Gamma::new(shape, shape * rate_per_s).unwrap();
     let weibull_cdf =
         move |shape: f64| Weibull::new(shape, 1.0 / (rate_per_s * libm::tgamma(1.0 + 1.0 / shape))).unwrap();
-    type Cdf = Box<dyn Fn(f64) -> f64>;
     let cases: Vec<(Arrivals, Cdf)> = vec![
         (Arrivals::Poisson { rate_per_s }, Box::new(move |x| Exp::new(rate_per_s).unwrap().cdf(x))),
         (gamma(Some(0.25), None), Box::new(move |x| gamma_cdf(0.25).cdf(x))),
@@ -99,7 +100,7 @@ fn random_bursts_are_a_hyperexponential_renewal_process() {
     let (rate, leave, back) = (mean_rate * (on_s + off_s) / on_s, 1.0 / on_s, 1.0 / off_s);
     let sum = rate + leave + back;
     let root = (sum * sum - 4.0 * rate * back).sqrt();
-    let (fast, slow) = ((sum + root) / 2.0, (sum - root) / 2.0);
+    let (fast, slow) = (f64::midpoint(sum, root), f64::midpoint(sum, -root));
     let weight = (rate - slow) / (fast - slow);
     let cv2 = 2.0 * (weight / (fast * fast) + (1.0 - weight) / (slow * slow)) * mean_rate * mean_rate - 1.0;
     assert!(
@@ -269,7 +270,7 @@ fn stages_end_with_the_last_one() {
 #[test]
 fn parameters_outside_their_domain_are_errors() {
     let state = |rate_per_s, mean_s, next| MmppState { rate_per_s, mean_s, next };
-    let stage = Stage { rate_per_s: 1.0, to_rate_per_s: None, duration_s: 0.0 };
+    let instant = Stage { rate_per_s: 1.0, to_rate_per_s: None, duration_s: 0.0 };
     for (arrivals, field) in [
         (Arrivals::Gamma { rate_per_s: 1.0, burstiness: None, cv: None }, ""),
         (Arrivals::Gamma { rate_per_s: 1.0, burstiness: Some(1.0), cv: Some(1.0) }, "cv"),
@@ -278,7 +279,7 @@ fn parameters_outside_their_domain_are_errors() {
         (Arrivals::Mmpp { states: vec![state(1.0, 1.0, None), state(1.0, -1.0, None)] }, "states.1.mean_s"),
         (Arrivals::Mmpp { states: vec![state(0.0, 1.0, None), state(0.0, 1.0, None)] }, "states"),
         (Arrivals::Mmpp { states: vec![state(1.0, 1e-9, None), state(0.0, 1e-9, None)] }, "states"),
-        (Arrivals::Stages { stages: vec![stage], repeat: None, cv: None }, "stages.0.duration_s"),
+        (Arrivals::Stages { stages: vec![instant], repeat: None, cv: None }, "stages.0.duration_s"),
         (Arrivals::Piecewise { points: vec![(0.0, 1.0), (-1.0, 2.0)], repeat: None, cv: None }, "points.1"),
         (
             Arrivals::Sinusoidal { rate_per_s: 1.0, amplitude: 1.5, period_s: 1.0, phase_s: None, cv: None },

@@ -93,42 +93,48 @@ fn burstgpt_begins_with_its_first_row() {
 }
 
 /// A Parquet file of three columns: arrivals in milliseconds, prompts that may be null, outputs as floating-point numbers.
-fn parquet_file(name: &str, rows: usize, compression: Compression) -> PathBuf {
+fn parquet_file(name: &str, rows: u32, compression: Compression) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    write_parquet(&path, rows, compression).expect("a Parquet file in the directory for tests");
+    path
+}
+
+fn write_parquet(path: &Path, rows: u32, compression: Compression) -> Result<(), Box<dyn std::error::Error>> {
     let schema = "message trace {
         required int64 sent (TIMESTAMP(MILLIS,true));
         optional int32 prompt_tokens;
         required double n_out;
         optional binary text (STRING);
     }";
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let properties = WriterProperties::builder().set_compression(compression).build();
-    let out = std::fs::File::create(&path).unwrap();
-    let schema = Arc::new(parse_message_type(schema).unwrap());
-    let mut writer = SerializedFileWriter::new(out, schema, Arc::new(properties)).unwrap();
+    let out = std::fs::File::create(path)?;
+    let schema = Arc::new(parse_message_type(schema)?);
+    let mut writer = SerializedFileWriter::new(out, schema, Arc::new(properties))?;
     for group in 0..2 {
         let numbers: Vec<_> = (group * rows..(group + 1) * rows).collect();
-        let mut columns = writer.next_row_group().unwrap();
-        let mut column = columns.next_column().unwrap().unwrap();
-        let sent: Vec<_> = numbers.iter().map(|&i| 1_700_000_000_000 + 250 * i as i64).collect();
-        column.typed::<Int64Type>().write_batch(&sent, None, None).unwrap();
-        column.close().unwrap();
-        let mut column = columns.next_column().unwrap().unwrap();
-        let present: Vec<_> = numbers.iter().filter(|&&i| i != 7).map(|&i| i as i32 + 1).collect();
+        let mut columns = writer.next_row_group()?;
+        let mut column = columns.next_column()?.ok_or("no column")?;
+        let sent: Vec<_> = numbers.iter().map(|&i| 1_700_000_000_000 + 250 * i64::from(i)).collect();
+        column.typed::<Int64Type>().write_batch(&sent, None, None)?;
+        column.close()?;
+        let mut column = columns.next_column()?.ok_or("no column")?;
+        let present: Vec<_> =
+            numbers.iter().filter(|&&i| i != 7).map(|&i| i32::try_from(i + 1)).collect::<Result<_, _>>()?;
         let levels: Vec<_> = numbers.iter().map(|&i| i16::from(i != 7)).collect();
-        column.typed::<Int32Type>().write_batch(&present, Some(&levels), None).unwrap();
-        column.close().unwrap();
-        let mut column = columns.next_column().unwrap().unwrap();
-        let outputs: Vec<_> = numbers.iter().map(|&i| (i % 5 + 1) as f64).collect();
-        column.typed::<DoubleType>().write_batch(&outputs, None, None).unwrap();
-        column.close().unwrap();
-        let mut column = columns.next_column().unwrap().unwrap();
+        column.typed::<Int32Type>().write_batch(&present, Some(&levels), None)?;
+        column.close()?;
+        let mut column = columns.next_column()?.ok_or("no column")?;
+        let outputs: Vec<_> = numbers.iter().map(|&i| f64::from(i % 5 + 1)).collect();
+        column.typed::<DoubleType>().write_batch(&outputs, None, None)?;
+        column.close()?;
+        let mut column = columns.next_column()?.ok_or("no column")?;
         let levels = vec![0; numbers.len()];
-        column.typed::<parquet::data_type::ByteArrayType>().write_batch(&[], Some(&levels), None).unwrap();
-        column.close().unwrap();
-        columns.close().unwrap();
+        column.typed::<parquet::data_type::ByteArrayType>().write_batch(&[], Some(&levels), None)?;
+        column.close()?;
+        columns.close()?;
     }
-    writer.close().unwrap();
-    path
+    writer.close()?;
+    Ok(())
 }
 
 #[test]
