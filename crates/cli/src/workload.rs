@@ -3,7 +3,7 @@
 use kendall_des::Streams;
 use kendall_serving::WorkloadError;
 use kendall_serving::scenario::{
-    RecordedLengths, ScenarioError, Sessions, Trace, TraceFormat, Workload, WorkloadPlan, plan,
+    ClassInfo, RecordedLengths, ScenarioError, Sessions, Trace, TraceFormat, Workload, WorkloadPlan, plan,
 };
 use kendall_serving::workload::{ConcurrencyLimited, Lengths};
 use kendall_traces::{TraceError, TraceOptions, TraceSource};
