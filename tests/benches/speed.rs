@@ -9,7 +9,7 @@ use divan::counter::ItemsCount;
 use kendall_des::{Distribution, EventQueue, Phase, SimDuration, SimTime, Streams};
 use kendall_serving::scenario::{Resolved, Scenario, resolve};
 use kendall_serving::workload::{
-    Arrivals, Contents, Extent, LengthSource, SyntheticConfig, SyntheticWorkload,
+    Arrivals, Contents, Extent, LengthSource, RequestClass, SyntheticConfig, SyntheticWorkload,
 };
 use kendall_serving::{BlockPool, RunMetrics, Simulation};
 
@@ -26,17 +26,12 @@ fn quickstart() -> Resolved {
 }
 
 fn workload(rate_per_s: f64, contents: Contents) -> SyntheticWorkload {
-    let config = SyntheticConfig {
-        extent: Extent::Requests(REQUESTS),
-        arrivals: Arrivals::Poisson { rate_per_s },
-        rescale: false,
-        lengths: LengthSource::Distributions {
-            prompt: Distribution::log_normal(256.0, 0.55).unwrap(),
-            output: Distribution::log_normal(128.0, 0.7).unwrap(),
-        },
-        contents,
-        sessions: None,
+    let lengths = LengthSource::Distributions {
+        prompt: Distribution::log_normal(256.0, 0.55).unwrap(),
+        output: Distribution::log_normal(128.0, 0.7).unwrap(),
     };
+    let class = RequestClass { contents, ..RequestClass::new(lengths) };
+    let config = SyntheticConfig::new(Extent::Requests(REQUESTS), Arrivals::Poisson { rate_per_s }, class);
     SyntheticWorkload::new(&config, Streams::new(0, 0)).unwrap()
 }
 

@@ -16,10 +16,20 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Simulate a scenario and print its figures
     Run(RunArgs),
+    /// Fit a step-time model to measured results, or show what they say
+    Calibrate(CalibrateArgs),
+    /// Simulate a scenario at many values of its keys: a table, CSV, JSON and plots
+    Sweep(SweepArgs),
+    /// Find the largest rate or concurrency, or the fewest replicas, that keep objectives, with a confidence
+    Capacity(CapacityArgs),
+    /// Make a scenario of another tool's workload file, and show what was understood and what not
+    Import(ImportArgs),
     /// Replay golden schedules of the real vLLM scheduler, step by step
     Conformance(ConformanceArgs),
     /// List what is built in: GPUs, models, step-time profiles, with sources
     Catalog(CatalogArgs),
+    /// Analytical models: check them against reference values
+    Theory(TheoryArgs),
     /// Print the JSON Schema of the scenario file
     Schema,
 }
@@ -30,6 +40,8 @@ Examples:
   kendall run                                   the embedded quick start
   kendall run scenarios/quickstart.toml --out results
   kendall run scenarios/quickstart.toml --set workload.arrivals.rate_per_s=8 --seed 1
+  kendall run scenarios/quickstart.toml --replications 20    means over 20 runs, with intervals
+  kendall run scenarios/quickstart.toml --precision 5%       as many runs as that takes
   kendall run --gpu A10G --vllm @serve.sh --bench 'vllm bench serve --request-rate 4 --num-prompts 300'
 
 Exit codes: 0 ok, 1 the run failed or stalled, 2 invalid input, 130 interrupted.")]
@@ -72,6 +84,8 @@ pub(crate) struct RunArgs {
     /// Schedule every request of every step by itself: slower, with the same results to the bit
     #[arg(long)]
     pub one_by_one: bool,
+    #[command(flatten)]
+    pub replications: ReplicationArgs,
     /// Print summary.json instead of the table
     #[arg(long)]
     pub json: bool,
@@ -81,6 +95,300 @@ pub(crate) struct RunArgs {
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// How many runs a figure is the mean of.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplicationArgs {
+    /// Play so many independent replications and print means with confidence intervals; with --precision, the most
+    /// [default with --precision: 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), conflicts_with_all = ["bench", "steps"])]
+    pub replications: Option<u32>,
+    /// Play replications until every mean and p99 latency has an interval of at most this half-width, such as `5%`
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["bench", "steps"])]
+    pub precision: Option<f64>,
+    /// Confidence of the intervals, such as `0.95` or `95%`
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.95")]
+    pub confidence: f64,
+    /// Threads; the result does not depend on it [default: one for each core]
+    #[arg(long, value_name = "T", value_parser = threads)]
+    pub threads: Option<usize>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall sweep scenarios/quickstart.toml --vary workload.arrivals.rate_per_s=2:12:2
+  kendall sweep scenarios/quickstart.toml --vary workload.arrivals.rate_per_s=4,8 --vary server.max_num_seqs=16,32,64 --out results
+  kendall sweep scenarios/trace.toml --vary workload.trace.time_scale=1.0:0.4:-0.1
+
+All points meet the same random numbers. A sweep with --out that was killed goes on where it was.
+
+Exit codes: 0 ok, 1 a point stalled or a file cannot be written, 2 invalid input, 130 interrupted.")]
+pub(crate) struct SweepArgs {
+    /// Scenario file (TOML); without one, the embedded quick start
+    pub scenario: Option<PathBuf>,
+    /// Values of a key: a range with both ends, or a list. Several keys make a grid
+    #[arg(long, value_name = "KEY=FROM:TO:STEP|a,b,c", required = true)]
+    pub vary: Vec<String>,
+    /// Go through the values of several keys together, instead of all combinations
+    #[arg(long)]
+    pub paired: bool,
+    /// Change a key of all points, for instance `server.max_num_seqs=32`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Seed of all random numbers [default: the scenario's, or 0]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Replications of each point [default: 5; 1 for a trace, which has nothing random]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub replications: Option<u32>,
+    /// Confidence of the intervals, such as `0.95` or `95%`
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.95")]
+    pub confidence: f64,
+    /// Threads; the result does not depend on it [default: one for each core]
+    #[arg(long, value_name = "T", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Write sweep.csv, sweep.json and a plot of each figure into this folder, and keep finished runs there meanwhile
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Forget the runs that --out holds
+    #[arg(long, requires = "out")]
+    pub fresh: bool,
+    /// Print sweep.json instead of the table
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall capacity scenarios/quickstart.toml --slo 'p99(ttft)<=500ms' --slo 'p95(tpot)<=20ms'
+  kendall capacity scenarios/quickstart.toml --slo 'ttft:500 tpot:50' --slo 'goodput>=0.99'
+  kendall capacity scenarios/quickstart.toml --slo 'mean(tpot)<=12ms' --find concurrency
+  kendall capacity scenarios/h100-chat.toml --slo 'p99(ttft)<=500ms' --find replicas
+
+Objectives: pNN(ttft|tpot|e2el)<=LIMIT, mean(...)<=LIMIT, goodput>=SHARE with the limits of the scenario's [slo.goodput] or
+those of vLLM's syntax (milliseconds).
+
+Exit codes: 0 answered or undecided, 1 impossible at any load, 2 invalid input, 130 interrupted.")]
+pub(crate) struct CapacityArgs {
+    /// Scenario file (TOML); without one, the embedded quick start
+    pub scenario: Option<PathBuf>,
+    /// Objective; may be repeated, all must be kept [default: goodput>=0.99 with the limits of the scenario]
+    #[arg(long, value_name = "OBJECTIVE")]
+    pub slo: Vec<String>,
+    /// What to find
+    #[arg(long, value_enum, default_value = "rate")]
+    pub find: Sought,
+    /// Change a key of the scenario, for instance `server.max_num_seqs=32`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Seed of all random numbers [default: the scenario's, or 0]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Confidence in both ends of the answer, such as `0.95` or `95%`
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.95")]
+    pub confidence: f64,
+    /// Width of the answer that is narrow enough, as a share of it
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "2%")]
+    pub resolution: f64,
+    /// Requests of each run, in place of the scenario's [default: 10 for each seat of the server, 5,000 to 50,000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(100..=100_000_000))]
+    pub requests: Option<u64>,
+    /// Runs behind each line of the sensitivity table
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000), default_value_t = 5)]
+    pub sensitivity_runs: u32,
+    /// Leave the sensitivity table out
+    #[arg(long)]
+    pub no_sensitivity: bool,
+    /// Threads; the result does not depend on it [default: one for each core]
+    #[arg(long, value_name = "T", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// What `kendall capacity` looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sought {
+    /// The largest arrival rate
+    Rate,
+    /// The largest number of clients that send one request after another
+    Concurrency,
+    /// The fewest replicas for the scenario's rate
+    Replicas,
+}
+
+/// Most threads: more than any machine has cores, fewer than an operating system refuses.
+const MAX_THREADS: usize = 4_096;
+
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads @ 1..=MAX_THREADS) => Ok(threads),
+        _ => Err(format!("write a number of threads between 1 and {MAX_THREADS}")),
+    }
+}
+
+/// A share strictly between 0 and 1, as `0.05` or `5%`.
+fn share(text: &str) -> Result<f64, String> {
+    let (digits, unit) = match text.strip_suffix('%') {
+        Some(digits) => (digits, 100.0),
+        None => (text, 1.0),
+    };
+    let share = digits.trim().parse::<f64>().ok().map(|number| number / unit);
+    share
+        .filter(|share| *share > 0.0 && *share < 1.0)
+        .ok_or_else(|| "write a share between 0 and 1, such as `0.05` or `5%`".into())
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall calibrate steps.csv --gpu H100 --model Qwen/Qwen3-14B --out profile.toml
+  kendall calibrate steps.csv alone.json --gpu A10G --model Qwen/Qwen2.5-1.5B-Instruct
+  kendall calibrate --inspect result.json
+
+Formats, told by their content:
+  vllm bench serve (JSON, with or without --save-detailed), sglang bench_serving (JSON Lines), guidellm (JSON, CSV),
+  inference-perf (per request, per stage), aiperf and genai-perf (records, chunks, aggregates), genai-bench,
+  llm-d-benchmark reports (YAML), llmperf, fmperf, inference-benchmarker, InferenceX, AIBrix, scrapes of vLLM's /metrics,
+  CSV of requests (send_s, prompt_tokens, output_tokens, ttft_s, e2e_s) and of steps (step_s, prefill_tokens,
+  decode_seqs, decode_context_tokens; optional prefill_context_tokens, prefill_attention, new_seqs, run)
+
+Exit codes: 0 ok, 1 a file cannot be written, 2 invalid input.")]
+pub(crate) struct CalibrateArgs {
+    /// Measured results: step logs, and results of load generators
+    #[arg(required = true)]
+    pub measured: Vec<PathBuf>,
+    /// Show what the files say instead of fitting: tool, counts, aggregates, what to beware of
+    #[arg(long, conflicts_with_all = ["out", "plot"])]
+    pub inspect: bool,
+    /// Write the profile (TOML) of the form that the catalogue reads
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write a plot of the residuals (SVG)
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// GPU of the measured server [default: what the step log says]
+    #[arg(long, value_name = "NAME")]
+    pub gpu: Option<String>,
+    /// Model of the measured server [default: what the files say]
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Engine and version, such as `vllm 0.22.0` [default: what the step log says]
+    #[arg(long, value_name = "TEXT")]
+    pub engine_version: Option<String>,
+    /// GPUs that share the model [default: what the step log says, or 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub tensor_parallel_size: Option<u32>,
+    /// Name of the profile [default: GPU, model and tensor-parallel size]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Time from the client's send until the engine has the request, in ms [default: from requests that found the server
+    /// empty]
+    #[arg(long, value_name = "MS", value_parser = not_negative)]
+    pub front_end_ms: Option<f64>,
+    /// Keep a coefficient at a value, for instance `per_prefill_attention_ps=2048`; may be repeated
+    #[arg(long, value_name = "KEY=PS")]
+    pub fix: Vec<String>,
+    /// Resamples behind the standard errors
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub replicates: u32,
+    /// Seed of the resamples
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A length of time from the command line.
+fn not_negative(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
+    number.ok_or_else(|| "expected a number of milliseconds, not negative".to_owned())
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall import config.yaml --out scenario.toml
+  kendall import chunk-14-trace.csv --start-s 36000 --end-s 39600 --out scenario.toml
+  kendall import trace.parquet --prompt-column n_in --output-column n_out --out scenario.toml
+
+Exit codes: 0 ok (the table says what was lost), 1 the scenario cannot be written, 2 invalid input.")]
+pub(crate) struct ImportArgs {
+    /// The file: configuration of inference-perf, scenario of guidellm, a `vllm bench serve` command, `ServeGen`, Azure,
+    /// `BurstGPT`, Mooncake, Parquet
+    pub file: PathBuf,
+    /// Where the scenario goes; printed if absent
+    #[arg(long, value_name = "SCENARIO")]
+    pub out: Option<PathBuf>,
+    /// Replace the file of --out
+    #[arg(long, requires = "out")]
+    pub force: bool,
+    /// What the file is; told from its content if absent
+    #[arg(long)]
+    pub format: Option<ImportFormat>,
+    /// Scenario whose [server] is used; the quick start's if absent
+    #[arg(long, value_name = "SCENARIO")]
+    pub server: Option<PathBuf>,
+    /// Which of several rates or concurrency levels, from 0
+    #[arg(long, value_name = "N")]
+    pub stage: Option<usize>,
+    /// Only what arrives from this time of a trace on (s)
+    #[arg(long, value_name = "SECONDS")]
+    pub start_s: Option<f64>,
+    /// Only what arrives before this time of a trace (s)
+    #[arg(long, value_name = "SECONDS")]
+    pub end_s: Option<f64>,
+    /// Column of arrivals in a Parquet file
+    #[arg(long, value_name = "NAME")]
+    pub arrival_column: Option<String>,
+    /// Column of prompt tokens in a Parquet file
+    #[arg(long, value_name = "NAME")]
+    pub prompt_column: Option<String>,
+    /// Column of output tokens in a Parquet file
+    #[arg(long, value_name = "NAME")]
+    pub output_column: Option<String>,
+}
+
+/// What `kendall import` can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportFormat {
+    InferencePerf,
+    Guidellm,
+    VllmBench,
+    Servegen,
+    Azure,
+    Burstgpt,
+    Mooncake,
+    Parquet,
+    Kendall,
+}
+
+impl ImportFormat {
+    /// How the scenario's first line calls it.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::InferencePerf => "inference-perf configuration",
+            Self::Guidellm => "guidellm scenario",
+            Self::VllmBench => "vllm bench serve command",
+            Self::Servegen => "ServeGen client",
+            Self::Azure => "Azure trace",
+            Self::Burstgpt => "BurstGPT trace",
+            Self::Mooncake => "Mooncake trace",
+            Self::Parquet => "Parquet trace",
+            Self::Kendall => "kendall trace",
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -96,6 +404,32 @@ pub(crate) struct ConformanceArgs {
     #[arg(long)]
     pub one_by_one: bool,
     /// Print JSON instead of lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TheoryArgs {
+    #[command(subcommand)]
+    pub command: TheoryCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TheoryCommand {
+    /// Evaluate a file of reference values and count which agree, model by model
+    Check(TheoryCheckArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The file is a JSON list of {id, model, params, metric, value, tolerance}; docs/theory-classical.md lists models and metrics.
+An entry agrees when |ours - value| <= tolerance * max(|value|, 1e-6). Parameters outside a model's domain disagree.
+
+Exit codes: 0 nothing disagrees, 1 an entry disagrees, 2 the file cannot be read.")]
+pub(crate) struct TheoryCheckArgs {
+    /// File of reference values (JSON)
+    pub file: PathBuf,
+    /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
 }

@@ -13,6 +13,8 @@ pub(crate) enum Failure {
     Invalid(String),
     /// The user interrupted: 130.
     Interrupted,
+    /// The user interrupted something that left results: 130.
+    InterruptedWith(String),
     /// Whoever reads our output has left: nothing to say, and nothing failed.
     ReaderLeft,
 }
@@ -23,6 +25,7 @@ impl Failure {
             Self::Failed(message) => (message, 1),
             Self::Invalid(message) => (message, 2),
             Self::Interrupted => ("interrupted: no file was written".into(), 130),
+            Self::InterruptedWith(message) => (message, 130),
             Self::ReaderLeft => return ExitCode::SUCCESS,
         };
         // A closed stderr leaves nobody to tell.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use kendall_study::Watch;
 
 /// Requests between two looks at the bar: looking costs more than simulating one.
 const REQUESTS_A_LOOK: u64 = 1 << 14;
@@ -47,6 +48,67 @@ impl Progress {
     /// Keeps an unknown total moving.
     pub(crate) fn animate(&self) {
         self.bar.enable_steady_tick(Duration::from_millis(200));
+    }
+}
+
+/// The progress of runs on several threads, and the wish to stop them.
+pub(crate) struct StudyProgress {
+    bar: ProgressBar,
+    interrupted: Arc<AtomicBool>,
+    /// What the bar counts.
+    counts: Counts,
+}
+
+/// What the bar of a study counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counts {
+    Requests,
+    Runs,
+}
+
+impl StudyProgress {
+    /// A bar that shows itself only on a terminal; without a total it counts up.
+    pub(crate) fn new(counts: Counts, total: Option<u64>, quiet: bool, interrupted: Arc<AtomicBool>) -> Self {
+        let Progress { bar, .. } = Progress::new(total, quiet);
+        let style = match (counts, total) {
+            (Counts::Requests, _) => None,
+            (Counts::Runs, Some(_)) => Some("{bar:40} {human_pos}/{human_len} runs, {eta} left"),
+            (Counts::Runs, None) => Some("{spinner} {human_pos} runs"),
+        };
+        if let Some(Ok(style)) = style.map(ProgressStyle::with_template) {
+            bar.set_style(style);
+        }
+        if total.is_none() {
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        Self { bar, interrupted, counts }
+    }
+
+    /// So many runs were done before.
+    pub(crate) fn skip(&self, runs: u64) {
+        self.bar.inc(runs);
+    }
+
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Watch for StudyProgress {
+    fn departed(&self, requests: u64) {
+        if self.counts == Counts::Requests {
+            self.bar.inc(requests);
+        }
+    }
+
+    fn finished(&self) {
+        if self.counts == Counts::Runs {
+            self.bar.inc(1);
+        }
+    }
+
+    fn wants_to_stop(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
     }
 }
 

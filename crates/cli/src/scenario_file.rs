@@ -26,7 +26,7 @@ pub(crate) struct ScenarioFile {
 }
 
 /// A scenario's text before it is read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Source {
     /// How messages call it.
     pub origin: String,
@@ -87,6 +87,12 @@ impl ScenarioFile {
     /// A path of the scenario from here.
     pub(crate) fn resolve_path(&self, path: &str) -> PathBuf {
         self.folder.join(path)
+    }
+
+    /// The trace that this scenario plays, from here.
+    pub(crate) fn trace_path(&self) -> Option<PathBuf> {
+        let trace = self.scenario.workload.trace.as_ref()?;
+        Some(self.resolve_path(&trace.path))
     }
 
     /// The failure for a mistake in this scenario, shown in its text.

@@ -1,49 +1,75 @@
 //! From the scenario's `[workload]` to a stream of requests; the files it names are opened here.
 
-use kendall_des::{Distribution, DistributionError, SimDuration, Streams};
+use kendall_des::Streams;
 use kendall_serving::WorkloadError;
-use kendall_serving::scenario::{LengthOrder, ScenarioError, Trace, TraceFormat, Workload};
-use kendall_serving::workload::{
-    Arrivals, ConcurrencyLimited, Contents, Extent, LengthSource, Lengths, SessionPlan, SyntheticConfig,
-    SyntheticError, SyntheticWorkload,
+use kendall_serving::scenario::{
+    ClassInfo, RecordedLengths, ScenarioError, Sessions, Trace, TraceFormat, Workload, WorkloadPlan, plan,
 };
-use kendall_traces::{TraceError, TraceOptions};
+use kendall_serving::workload::{ConcurrencyLimited, Lengths};
+use kendall_traces::{TraceError, TraceOptions, TraceSource};
 
 use crate::exit::Failure;
 use crate::scenario_file::ScenarioFile;
 
 /// A workload that is ready to be played.
 pub(crate) struct Ready {
-    pub requests: Box<dyn kendall_serving::Workload>,
+    pub requests: Box<dyn kendall_serving::Workload + Send>,
     /// Number of requests, where it is known before.
     pub total: Option<u64>,
 }
 
-/// Opens the workload of a scenario.
-pub(crate) fn open(file: &ScenarioFile, seed: u64) -> Result<Ready, Failure> {
-    let workload = &file.scenario.workload;
-    let mut ready = match &workload.trace {
-        Some(trace) => Ready { requests: open_trace(file, workload, trace)?, total: None },
-        None => synthetic(file, workload, seed)?,
-    };
-    match workload.max_concurrency {
-        Some(0) => return Err(file.mistake(at("max_concurrency", "0: it must be at least 1"))),
-        Some(limit) => ready.requests = Box::new(ConcurrencyLimited::new(ready.requests, limit)),
-        None => {}
-    }
-    Ok(ready)
+/// A workload whose files have been looked at: it can be begun for one replication after another, on any thread.
+#[derive(Debug, Clone)]
+pub(crate) enum Prepared {
+    /// Drawn from distributions.
+    Synthetic(Box<WorkloadPlan>),
+    /// Read from a file; the same in every replication.
+    Recorded { source: TraceSource, options: Box<TraceOptions>, max_concurrency: Option<u64> },
 }
 
-/// The mistake in a parameter of a distribution.
-fn parameter(key: &str, error: &DistributionError) -> ScenarioError {
-    match error {
-        DistributionError::NotPositive { parameter, value } => {
-            at(&format!("{key}.{parameter}"), format!("{value:?}: it must be a finite number above 0"))
+/// Opens the workload of a scenario for replication 0.
+pub(crate) fn open(file: &ScenarioFile, seed: u64) -> Result<Ready, Failure> {
+    prepare(file)?.begin(file, Streams::new(seed, 0))
+}
+
+/// Checks the workload of a scenario and reads the files of lengths that it names.
+pub(crate) fn prepare(file: &ScenarioFile) -> Result<Prepared, Failure> {
+    let workload = &file.scenario.workload;
+    if let Some(trace) = &workload.trace {
+        return recorded(file, workload, trace);
+    }
+    let mut workload = workload.clone();
+    read_files(file, &mut workload)?;
+    let plan = plan(&workload).map_err(|error| file.mistake(error))?;
+    Ok(Prepared::Synthetic(Box::new(plan)))
+}
+
+impl Prepared {
+    /// The requests under the replication's streams.
+    pub(crate) fn begin(&self, file: &ScenarioFile, streams: Streams) -> Result<Ready, Failure> {
+        match self {
+            Self::Synthetic(plan) => {
+                let requests = plan.start(streams).map_err(|error| file.mistake(error))?;
+                Ok(Ready { requests, total: plan.num_requests() })
+            }
+            Self::Recorded { source, options, max_concurrency } => {
+                let requests =
+                    source.requests(options).map_err(|error| trace_failure(file, "trace", &error))?;
+                let requests: Box<dyn kendall_serving::Workload + Send> = match max_concurrency {
+                    Some(limit) => Box::new(ConcurrencyLimited::new(Box::new(requests), *limit)),
+                    None => Box::new(requests),
+                };
+                Ok(Ready { requests, total: None })
+            }
         }
-        DistributionError::NotFinite { parameter, value } => {
-            at(&format!("{key}.{parameter}"), format!("{value:?}: it must be a finite number"))
+    }
+
+    /// The classes of requests that the scenario names.
+    pub(crate) fn classes(&self) -> &[ClassInfo] {
+        match self {
+            Self::Synthetic(plan) => &plan.classes,
+            Self::Recorded { .. } => &[],
         }
-        error => at(key, error.to_string()),
     }
 }
 
@@ -60,45 +86,51 @@ fn at(key: &str, message: impl Into<String>) -> ScenarioError {
     ScenarioError::at(format!("workload.{key}"), message)
 }
 
-fn open_trace(
-    file: &ScenarioFile,
-    workload: &Workload,
-    trace: &Trace,
-) -> Result<Box<dyn kendall_serving::Workload>, Failure> {
+fn recorded(file: &ScenarioFile, workload: &Workload, trace: &Trace) -> Result<Prepared, Failure> {
     let others = [
         ("requests", workload.requests.is_some()),
         ("duration_s", workload.duration_s.is_some()),
         ("arrivals", workload.arrivals.is_some()),
+        ("fluctuation", workload.fluctuation.is_some()),
         ("prompt_tokens", workload.prompt_tokens.is_some()),
         ("output_tokens", workload.output_tokens.is_some()),
+        ("rank_correlation", workload.rank_correlation.is_some()),
+        ("prefill_only", workload.prefill_only.is_some()),
         ("lengths", workload.lengths.is_some()),
         ("rescale_arrivals", workload.rescale_arrivals.is_some()),
         ("shared_prefix", workload.shared_prefix.is_some()),
         ("distinct_prompts", workload.distinct_prompts.is_some()),
         ("sessions", workload.sessions.is_some()),
+        ("clients", workload.clients.is_some()),
+        ("class", !workload.class.is_empty()),
     ];
     if let Some((key, _)) = others.iter().find(|(_, given)| *given) {
         let message = "a trace brings its own arrivals and lengths: leave this out, or leave out `trace`";
         return Err(file.mistake(at(key, message)));
     }
+    if workload.max_concurrency == Some(0) {
+        return Err(file.mistake(at("max_concurrency", "0: it must be at least 1")));
+    }
     let format = trace.format.map(|format| match format {
         TraceFormat::Kendall => kendall_traces::TraceFormat::Kendall,
         TraceFormat::Azure => kendall_traces::TraceFormat::Azure,
         TraceFormat::Mooncake => kendall_traces::TraceFormat::Mooncake,
+        TraceFormat::BurstGpt => kendall_traces::TraceFormat::BurstGpt,
+        TraceFormat::Parquet => kendall_traces::TraceFormat::Parquet,
     });
     let options = TraceOptions {
         time_scale: trace.time_scale.unwrap_or(1.0),
         max_requests: trace.max_requests,
         start_s: trace.start_s,
         end_s: trace.end_s,
+        repeat: trace.repeat,
+        repeat_for_s: trace.repeat_for_s,
         on_empty: trace.on_empty.unwrap_or_default(),
     };
-    let reader = kendall_traces::open(&file.resolve_path(&trace.path), format);
-    let requests = reader.and_then(|reader| reader.into_requests(&options));
-    match requests {
-        Ok(requests) => Ok(Box::new(requests)),
-        Err(error) => Err(trace_failure(file, "trace", &error)),
-    }
+    let columns = trace.columns.clone().unwrap_or_default();
+    let source = TraceSource::new(&file.resolve_path(&trace.path), format, columns);
+    let options = Box::new(options);
+    Ok(Prepared::Recorded { source, options, max_concurrency: workload.max_concurrency })
 }
 
 /// A fault of a trace's line is shown there, one of the file as a whole at the key that names it.
@@ -109,114 +141,42 @@ fn trace_failure(file: &ScenarioFile, key: &str, error: &TraceError) -> Failure 
     }
 }
 
-fn synthetic(file: &ScenarioFile, workload: &Workload, seed: u64) -> Result<Ready, Failure> {
-    let mistake = |error| file.mistake(error);
-    let missing = |key: &str| mistake(at(key, "it is missing: give it, or a `trace`"));
-    let arrivals = workload.arrivals.clone().ok_or_else(|| missing("arrivals"))?;
-    let extent = extent(workload).map_err(mistake)?;
-    if matches!((extent, &arrivals), (Extent::Duration(_), Arrivals::AtOnce {})) {
-        let message = "requests that arrive all at once have no duration: give `requests`";
-        return Err(mistake(at("duration_s", message)));
+/// Puts what files hold in the place of their names.
+fn read_files(file: &ScenarioFile, workload: &mut Workload) -> Result<(), Failure> {
+    read_lengths(file, "prompt_tokens", &mut workload.prompt_tokens)?;
+    read_lengths(file, "output_tokens", &mut workload.output_tokens)?;
+    read_pairs(file, "lengths", &mut workload.lengths)?;
+    read_turns(file, "sessions.turns", &mut workload.sessions)?;
+    for (number, class) in workload.class.iter_mut().enumerate() {
+        let key = |key: &str| format!("class.{number}.{key}");
+        read_lengths(file, &key("prompt_tokens"), &mut class.prompt_tokens)?;
+        read_lengths(file, &key("output_tokens"), &mut class.output_tokens)?;
+        read_pairs(file, &key("lengths"), &mut class.lengths)?;
+        read_turns(file, &key("sessions.turns"), &mut class.sessions)?;
     }
-    let rescale = workload.rescale_arrivals.unwrap_or(false);
-    if rescale && matches!(extent, Extent::Duration(_)) {
-        let message = "only a number of requests can be stretched to its duration: give `requests`";
-        return Err(mistake(at("rescale_arrivals", message)));
-    }
-    let config = SyntheticConfig {
-        extent,
-        arrivals,
-        rescale,
-        lengths: lengths(file, workload)?,
-        contents: contents(workload).map_err(mistake)?,
-        sessions: sessions(workload).map_err(mistake)?,
-    };
-    let requests = SyntheticWorkload::new(&config, Streams::new(seed, 0)).map_err(|error| match error {
-        SyntheticError::Distribution(error) => mistake(parameter("arrivals", &error)),
-        error => mistake(at(error.key(extent), error.to_string())),
-    })?;
-    let total = match extent {
-        Extent::Requests(total) if config.sessions.is_none() => Some(total),
-        _ => None,
-    };
-    Ok(Ready { requests: Box::new(requests), total })
+    Ok(())
 }
 
-fn lengths(file: &ScenarioFile, workload: &Workload) -> Result<LengthSource, Failure> {
-    let mistake = |error| file.mistake(error);
-    if let Some(recorded) = &workload.lengths {
-        if workload.prompt_tokens.is_some() || workload.output_tokens.is_some() {
-            let message = "recorded lengths replace `prompt_tokens` and `output_tokens`: leave those out";
-            return Err(mistake(at("lengths", message)));
-        }
-        let pairs = kendall_traces::open_lengths(&file.resolve_path(&recorded.path));
-        let pairs = pairs.map_err(|error| trace_failure(file, "lengths", &error))?;
-        return Ok(LengthSource::Pairs { pairs, random: recorded.order == LengthOrder::Random });
-    }
-    let distribution = |key: &str, lengths: &Option<Lengths>| {
-        let lengths =
-            lengths.as_ref().ok_or_else(|| mistake(at(key, "it is missing: give it, or a `trace`")))?;
-        lengths.distribution().map_err(|error| mistake(parameter(key, &error)))
-    };
-    Ok(LengthSource::Distributions {
-        prompt: distribution("prompt_tokens", &workload.prompt_tokens)?,
-        output: distribution("output_tokens", &workload.output_tokens)?,
-    })
+fn read_turns(file: &ScenarioFile, key: &str, sessions: &mut Option<Sessions>) -> Result<(), Failure> {
+    sessions.as_mut().map_or(Ok(()), |sessions| read_table(file, key, &mut sessions.turns))
 }
 
-fn contents(workload: &Workload) -> Result<Contents, ScenarioError> {
-    if workload.distinct_prompts == Some(0) {
-        return Err(at("distinct_prompts", "0: it must be at least 1"));
-    }
-    let mut contents = Contents { distinct_prompts: workload.distinct_prompts, ..Contents::default() };
-    if let Some(prefix) = &workload.shared_prefix {
-        contents.prefix_tokens = prefix.tokens;
-        contents.prefix_groups = prefix.groups.unwrap_or(1);
-        contents.zipf = prefix.zipf.unwrap_or(0.0);
-        if prefix.tokens == 0 || prefix.tokens > MAX_PREFIX_TOKENS {
-            let message = format!("{}: it must lie between 1 and {MAX_PREFIX_TOKENS}", prefix.tokens);
-            return Err(at("shared_prefix.tokens", message));
-        }
-        if contents.prefix_groups == 0 || contents.prefix_groups > MAX_PREFIX_GROUPS {
-            let message =
-                format!("{}: it must lie between 1 and {MAX_PREFIX_GROUPS}", contents.prefix_groups);
-            return Err(at("shared_prefix.groups", message));
-        }
-        if !(0.0..=100.0).contains(&contents.zipf) {
-            return Err(at(
-                "shared_prefix.zipf",
-                format!("{:?}: it must lie between 0 and 100", contents.zipf),
-            ));
-        }
-    }
-    Ok(contents)
+fn read_lengths(file: &ScenarioFile, key: &str, lengths: &mut Option<Lengths>) -> Result<(), Failure> {
+    lengths.as_mut().map_or(Ok(()), |lengths| read_table(file, key, lengths))
 }
 
-/// Longest shared beginning, in tokens: longer than any model takes.
-const MAX_PREFIX_TOKENS: u32 = 1 << 24;
-/// Most groups of shared beginnings: each has an entry in a table.
-const MAX_PREFIX_GROUPS: u32 = 1 << 20;
-
-fn sessions(workload: &Workload) -> Result<Option<SessionPlan>, ScenarioError> {
-    let Some(sessions) = &workload.sessions else { return Ok(None) };
-    Ok(Some(SessionPlan {
-        turns: sessions.turns.distribution().map_err(|error| parameter("sessions.turns", &error))?,
-        think_time: Distribution::exponential(sessions.think_time_s).map_err(|_| {
-            at("sessions.think_time_s", format!("{:?}: it must be above 0", sessions.think_time_s))
-        })?,
-    }))
+fn read_table(file: &ScenarioFile, key: &str, lengths: &mut Lengths) -> Result<(), Failure> {
+    let Lengths::Empirical { values: None, table: table @ None, path } = lengths else { return Ok(()) };
+    let Some(name) = path.take() else { return Ok(()) };
+    let read = kendall_traces::open_length_table(&file.resolve_path(&name));
+    *table = Some(read.map_err(|error| trace_failure(file, key, &error))?);
+    Ok(())
 }
 
-fn extent(workload: &Workload) -> Result<Extent, ScenarioError> {
-    match (workload.requests, workload.duration_s) {
-        (Some(0), _) => Err(at("requests", "0: it must be at least 1")),
-        (Some(requests), None) => Ok(Extent::Requests(requests)),
-        (None, Some(secs)) => match SimDuration::from_secs_f64(secs) {
-            Ok(SimDuration::ZERO) => Err(at("duration_s", format!("{secs}: it must be above 0"))),
-            Ok(duration) => Ok(Extent::Duration(duration)),
-            Err(error) => Err(at("duration_s", error.to_string())),
-        },
-        (Some(_), Some(_)) => Err(at("duration_s", "give `requests` or `duration_s`, not both")),
-        (None, None) => Err(at("requests", "it is missing: give it, or `duration_s`, or a `trace`")),
-    }
+fn read_pairs(file: &ScenarioFile, key: &str, lengths: &mut Option<RecordedLengths>) -> Result<(), Failure> {
+    let Some(RecordedLengths { path, pairs: pairs @ None, .. }) = lengths else { return Ok(()) };
+    let Some(name) = path.take() else { return Ok(()) };
+    let read = kendall_traces::open_lengths(&file.resolve_path(&name));
+    *pairs = Some(read.map_err(|error| trace_failure(file, key, &error))?);
+    Ok(())
 }

@@ -4,9 +4,18 @@
 //! variate, which is what common random numbers and antithetic variates ask for (Law & Kelton, sections 8.2 and 11.2).
 //! All functions come from `libm`, never from the platform, so that one seed gives the same bits everywhere.
 
+mod bounded;
+mod gamma;
+mod normal;
+
 use thiserror::Error;
 
 use crate::EntityRng;
+
+pub use bounded::Outside;
+pub use normal::{standard_normal_cdf, standard_normal_quantile};
+
+use bounded::{Bounded, Law};
 
 /// A probability distribution on the real line, checked when it is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +32,7 @@ enum Kind {
     Weibull { shape: f64, scale: f64 },
     Pareto { shape: f64, minimum: f64 },
     Empirical { values: Vec<f64>, cumulative: Vec<f64> },
+    Bounded(Bounded),
 }
 
 /// A parameter that no distribution can have.
@@ -51,6 +61,22 @@ pub enum DistributionError {
         low: f64,
         /// Upper end.
         high: f64,
+    },
+    /// Bounds between which a distribution has (almost) no probability.
+    #[error(
+        "between {low} and {high} there is next to no probability: widen the bounds, or move the distribution"
+    )]
+    NothingWithin {
+        /// Lower bound.
+        low: f64,
+        /// Upper bound.
+        high: f64,
+    },
+    /// A Zipf distribution with no rank, or more than fit in memory.
+    #[error("it has {ranks} ranks: it must have at least 1 and at most {MAX_RANKS}")]
+    TooManyRanks {
+        /// As asked for.
+        ranks: u32,
     },
     /// An empirical table without values, or with weights that are not probabilities.
     #[error("an empirical table needs at least one value, and weights that are finite, >= 0 and not all 0")]
@@ -117,6 +143,40 @@ impl Distribution {
         Ok(Self(Kind::Pareto { shape: positive("shape", shape)?, minimum: positive("minimum", minimum)? }))
     }
 
+    /// Normal, within `low` and `high`.
+    pub fn bounded_normal(
+        mean: f64,
+        std_dev: f64,
+        (low, high): (f64, f64),
+        outside: Outside,
+    ) -> Result<Self, DistributionError> {
+        let (mean, std_dev) = (finite("mean", mean)?, positive("std_dev", std_dev)?);
+        Bounded::new(Law::Normal, mean, std_dev, (low, high), outside)
+            .map(|bounded| Self(Kind::Bounded(bounded)))
+    }
+
+    /// Log-normal by its median and `sigma`, within `low` and `high`.
+    pub fn bounded_log_normal(
+        median: f64,
+        sigma: f64,
+        (low, high): (f64, f64),
+        outside: Outside,
+    ) -> Result<Self, DistributionError> {
+        let (mu, sigma) = (libm::log(positive("median", median)?), positive("sigma", sigma)?);
+        Bounded::new(Law::LogNormal, mu, sigma, (low, high), outside)
+            .map(|bounded| Self(Kind::Bounded(bounded)))
+    }
+
+    /// Zipf's law on 1, 2, ..., `ranks`: rank `k` has probability proportional to `k^-exponent`.
+    pub fn zipf(exponent: f64, ranks: u32) -> Result<Self, DistributionError> {
+        let exponent = finite("exponent", exponent)?;
+        if ranks == 0 || ranks > MAX_RANKS {
+            return Err(DistributionError::TooManyRanks { ranks });
+        }
+        let table: Vec<_> = (1..=ranks).map(f64::from).map(|k| (k, libm::pow(k, -exponent))).collect();
+        Self::empirical(&table)
+    }
+
     /// A table of (value, weight); weights need not sum to one.
     pub fn empirical(table: &[(f64, f64)]) -> Result<Self, DistributionError> {
         let total: f64 = table.iter().map(|&(_, weight)| weight).sum();
@@ -136,14 +196,24 @@ impl Distribution {
     }
 }
 
+/// Most ranks of a Zipf distribution: its table is held in memory, 16 bytes each.
+const MAX_RANKS: u32 = 1 << 20;
+
 impl Distribution {
     /// Draws one variate.
     pub fn sample(&self, rng: &mut EntityRng) -> f64 {
         match &self.0 {
             Kind::Constant(value) => *value,
-            Kind::Gamma { shape, scale } => scale * standard_gamma(*shape, rng),
+            Kind::Gamma { shape, scale } => scale * gamma::standard_gamma(*shape, rng),
             kind => kind.quantile(rng.next_open01()),
         }
+    }
+
+    /// The inverse distribution function at `u` in (0, 1): the smallest value whose distribution function reaches `u`.
+    ///
+    /// All families but the gamma are sampled as this of one uniform draw.
+    pub fn quantile(&self, u: f64) -> f64 {
+        self.0.quantile(u)
     }
 
     /// The mean; `None` where it is infinite.
@@ -157,6 +227,7 @@ impl Distribution {
             Kind::Weibull { shape, scale } => Some(scale * libm::tgamma(1.0 + 1.0 / shape)),
             Kind::Pareto { shape, minimum } => (*shape > 1.0).then(|| shape * minimum / (shape - 1.0)),
             Kind::Empirical { .. } => Some(self.table_moment(|x| x)),
+            Kind::Bounded(bounded) => Some(bounded.moments().0),
         }
     }
 
@@ -181,6 +252,10 @@ impl Distribution {
             Kind::Empirical { .. } => {
                 let mean = self.table_moment(|x| x);
                 Some(self.table_moment(|x| (x - mean) * (x - mean)))
+            }
+            Kind::Bounded(bounded) => {
+                let (mean, square) = bounded.moments();
+                Some((square - mean * mean).max(0.0))
             }
         }
     }
@@ -213,121 +288,8 @@ impl Kind {
                 // Rounding can leave the last cumulative weight a hair below u.
                 values[at.min(values.len() - 1)]
             }
-            Kind::Gamma { .. } => {
-                unreachable!("the gamma distribution is sampled by rejection, not by inversion")
-            }
-        }
-    }
-}
-
-/// The quantile function of the standard normal distribution for `u` in (0, 1), to about 1e-16.
-///
-/// Wichura, Algorithm AS 241 (PPND16), Applied Statistics 37 (1988), 477-484.
-pub fn standard_normal_quantile(u: f64) -> f64 {
-    fn ratio(numerator: [f64; 8], denominator: [f64; 8], x: f64) -> f64 {
-        let horner = |c: [f64; 8]| c.iter().rev().fold(0.0, |sum, &coefficient| sum * x + coefficient);
-        horner(numerator) / horner(denominator)
-    }
-    let q = u - 0.5;
-    if q.abs() <= 0.425 {
-        return q * ratio(CENTRE.0, CENTRE.1, 0.180_625 - q * q);
-    }
-    let tail = if q < 0.0 { u } else { 1.0 - u };
-    let r = libm::sqrt(-libm::log(tail));
-    let size = if r <= 5.0 { ratio(MIDDLE.0, MIDDLE.1, r - 1.6) } else { ratio(FAR.0, FAR.1, r - 5.0) };
-    if q < 0.0 { -size } else { size }
-}
-
-/// Coefficients of the two polynomials (numerator, denominator), lowest power first.
-type Rational = ([f64; 8], [f64; 8]);
-
-/// |u - 0.5| <= 0.425.
-const CENTRE: Rational = (
-    [
-        3.387_132_872_796_366_5,
-        133.141_667_891_784_38,
-        1_971.590_950_306_551_3,
-        13_731.693_765_509_46,
-        45_921.953_931_549_87,
-        67_265.770_927_008_7,
-        33_430.575_583_588_13,
-        2_509.080_928_730_122_7,
-    ],
-    [
-        1.0,
-        42.313_330_701_600_91,
-        687.187_007_492_057_9,
-        5_394.196_021_424_751,
-        21_213.794_301_586_597,
-        39_307.895_800_092_71,
-        28_729.085_735_721_943,
-        5_226.495_278_852_854,
-    ],
-);
-
-/// sqrt(-ln tail) <= 5.
-const MIDDLE: Rational = (
-    [
-        1.423_437_110_749_683_5,
-        4.630_337_846_156_546,
-        5.769_497_221_460_691,
-        3.647_848_324_763_204_5,
-        1.270_458_252_452_368_4,
-        0.241_780_725_177_450_6,
-        0.022_723_844_989_269_184,
-        7.745_450_142_783_414e-4,
-    ],
-    [
-        1.0,
-        2.053_191_626_637_759,
-        1.676_384_830_183_803_8,
-        0.689_767_334_985_1,
-        0.148_103_976_427_480_08,
-        0.015_198_666_563_616_457,
-        5.475_938_084_995_345e-4,
-        1.050_750_071_644_416_9e-9,
-    ],
-);
-
-/// Beyond that.
-const FAR: Rational = (
-    [
-        6.657_904_643_501_103,
-        5.463_784_911_164_114,
-        1.784_826_539_917_291_3,
-        0.296_560_571_828_504_87,
-        0.026_532_189_526_576_124,
-        0.001_242_660_947_388_078_4,
-        2.711_555_568_743_487_6e-5,
-        2.010_334_399_292_288_1e-7,
-    ],
-    [
-        1.0,
-        0.599_832_206_555_888,
-        0.136_929_880_922_735_8,
-        0.014_875_361_290_850_615,
-        7.868_691_311_456_133e-4,
-        1.846_318_317_510_054_8e-5,
-        1.421_511_758_316_446e-7,
-        2.044_263_103_389_939_7e-15,
-    ],
-);
-
-/// Gamma with scale 1, by rejection from a cubed normal. Marsaglia & Tsang, ACM TOMS 26 (2000), 363-372; below shape 1
-/// through `Gamma(shape) = Gamma(shape + 1) * U^(1/shape)`.
-fn standard_gamma(shape: f64, rng: &mut EntityRng) -> f64 {
-    if shape < 1.0 {
-        let boost = libm::pow(rng.next_open01(), 1.0 / shape);
-        return boost * standard_gamma(shape + 1.0, rng);
-    }
-    let d = shape - 1.0 / 3.0;
-    let c = 1.0 / libm::sqrt(9.0 * d);
-    loop {
-        let x = standard_normal_quantile(rng.next_open01());
-        let v = 1.0 + c * x;
-        let v = v * v * v;
-        if v > 0.0 && libm::log(rng.next_open01()) < 0.5 * x * x + d - d * v + d * libm::log(v) {
-            return d * v;
+            Kind::Gamma { shape, scale } => scale * gamma::quantile(*shape, u),
+            Kind::Bounded(bounded) => bounded.quantile(u),
         }
     }
 }

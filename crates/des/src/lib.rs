@@ -30,7 +30,9 @@ mod streams;
 mod time;
 
 pub use alarms::Alarms;
-pub use distribution::{Distribution, DistributionError, standard_normal_quantile};
+pub use distribution::{
+    Distribution, DistributionError, Outside, standard_normal_cdf, standard_normal_quantile,
+};
 pub use queue::{EventQueue, Phase};
 pub use statistics::{Progression, Tally, TimeWeighted};
 pub use streams::{EntityRng, Purpose, Stream, Streams};

@@ -38,6 +38,9 @@ impl OutputError {
     }
 }
 
+/// End of the names of files that are being written.
+const TEMPORARY: &str = ".part";
+
 /// A folder for results.
 #[derive(Debug)]
 pub struct OutputDir {
@@ -55,6 +58,19 @@ impl OutputDir {
         Ok(Self { path: path.to_owned() })
     }
 
+    /// Removes temporary files that a killed process left here. Nobody else may be writing to this folder.
+    pub fn remove_leftovers(&self) {
+        let Ok(entries) = std::fs::read_dir(&self.path) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with('.') && name.ends_with(TEMPORARY) {
+                // One that cannot be removed does no harm.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
     /// Begins the file `name`. It appears with [`WrittenFile::publish`]; dropped before that, it never was.
     ///
     /// # Errors
@@ -63,7 +79,7 @@ impl OutputDir {
         let path = self.path.join(name);
         let temporary = tempfile::Builder::new()
             .prefix(&format!(".{name}."))
-            .suffix(".part")
+            .suffix(TEMPORARY)
             .tempfile_in(&self.path)
             .map_err(|source| OutputError::new(&path, "write to this folder", source))?;
         // A handle of its own: errors of the temporary file name its temporary path.

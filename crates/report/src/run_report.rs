@@ -3,7 +3,8 @@
 
 use indexmap::IndexMap;
 use kendall_serving::scenario::{KvSource, Resolved, StepTimeSource};
-use kendall_serving::{LatencySummary, MetricsSummary, RunEnd};
+use kendall_serving::{ClassSummary, Cost, LatencySummary, MetricsSummary, RunEnd};
+use kendall_theory::output::jain_index;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -26,6 +27,10 @@ pub struct RunReport<'a> {
     pub end: &'a RunEnd,
     /// The figures.
     pub metrics: MetricsSummary,
+    /// Goodput by class; empty if the scenario names no classes.
+    pub classes: Vec<ClassSummary>,
+    /// Money and energy, if the scenario names GPUs.
+    pub cost: Option<Cost>,
     /// Warnings of whoever made the scenario.
     pub notes: &'a [String],
 }
@@ -119,6 +124,8 @@ impl RunReport<'_> {
         fields.put("total_token_throughput", metrics.total_token_throughput);
         fields.put("request_goodput", metrics.request_goodput);
         fields.put("slo_attainment", metrics.slo_attainment);
+        fields.put("classes", Some(&self.classes).filter(|classes| !classes.is_empty()));
+        fields.put("jain_fairness", self.fairness());
         for (name, latency) in self.latencies() {
             fields.put_latency(name, latency);
         }
@@ -146,8 +153,15 @@ impl RunReport<'_> {
             }),
         );
         fields.put("kv_cache", &self.resolved.kv_cache);
+        fields.put("cost", &self.cost);
         fields.put("ledger", &self.resolved.ledger);
         fields.into_value()
+    }
+
+    /// Jain's index of the classes' attainments; `None` below two classes with requests and limits.
+    pub(crate) fn fairness(&self) -> Option<f64> {
+        let attainments: Vec<f64> = self.classes.iter().filter_map(|class| class.slo_attainment).collect();
+        (attainments.len() > 1).then(|| jain_index(&attainments)).flatten()
     }
 
     /// The latencies under the names of `vllm bench serve`, with kendall's queueing time.

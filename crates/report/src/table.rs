@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
+use kendall_serving::Cost;
 
 use crate::number::{percent, significant, whole};
 use crate::run_report::RunReport;
@@ -34,17 +35,8 @@ impl RunReport<'_> {
                 significant(Some(metrics.duration_s))
             ),
         );
-        if let (Some(goodput), Some(attained)) = (metrics.request_goodput, metrics.slo_attainment) {
-            let limits = self.limits();
-            let good = significant(Some(goodput));
-            fact(
-                "goodput",
-                format!(
-                    "{good} req/s: {} of {} requests kept {limits}",
-                    percent(Some(attained)),
-                    whole(metrics.num_requests)
-                ),
-            );
+        if let Some(goodput) = self.goodput() {
+            fact("goodput", goodput);
         }
         fact(
             "batch",
@@ -70,9 +62,15 @@ impl RunReport<'_> {
             fact("prefix cache", format!("{} of prompt tokens hit", percent(Some(rate))));
         }
         fact("step time", self.step_time());
+        if let Some(cost) = &self.cost {
+            fact("cost", cost_text(cost));
+        }
         let _ = writeln!(text, "{}\n", facts.trim_fmt());
         let _ = writeln!(text, "{}\n", self.latency_table().trim_fmt());
         let _ = write!(text, "{}", self.ttft_line());
+        if !self.classes.is_empty() {
+            let _ = write!(text, "\n{}", self.class_text());
+        }
         text.push_str(&self.warnings_text());
         text
     }
@@ -99,6 +97,18 @@ impl RunReport<'_> {
         }
         parts.push(format!("{} preemptions", whole(preemptions)));
         parts.join(", ")
+    }
+
+    fn goodput(&self) -> Option<String> {
+        let metrics = &self.metrics;
+        let (goodput, attained) = metrics.request_goodput.zip(metrics.slo_attainment)?;
+        Some(format!(
+            "{} req/s: {} of {} requests kept {}",
+            significant(Some(goodput)),
+            percent(Some(attained)),
+            whole(metrics.num_requests),
+            self.limits()
+        ))
     }
 
     fn limits(&self) -> String {
@@ -138,6 +148,28 @@ impl RunReport<'_> {
         table
     }
 
+    /// Goodput by class, and how evenly it is shared.
+    fn class_text(&self) -> String {
+        let mut table = facts_table();
+        table.set_header(["class", "requests", "completed", "goodput (req/s)", "attainment"]);
+        for class in &self.classes {
+            table.add_row([
+                class.class.clone(),
+                whole(class.num_requests),
+                whole(class.completed),
+                significant(class.request_goodput),
+                percent(class.slo_attainment),
+            ]);
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let fairness = self.fairness().map_or_else(String::new, |index| {
+            format!("fairness of attainment over classes (Jain): {}\n", significant(Some(index)))
+        });
+        format!("{}\n{fairness}", table.trim_fmt())
+    }
+
     fn ttft_line(&self) -> String {
         let parts = self.metrics.mean_ttft_parts_ms;
         let named = [
@@ -156,7 +188,20 @@ impl RunReport<'_> {
     }
 }
 
-fn facts_table() -> Table {
+/// Money and energy of a token, with what they rest on; the sources stand in `summary.json`.
+fn cost_text(cost: &Cost) -> String {
+    let energy = format!("at most {} J per output token", significant(Some(cost.joules_per_output_token)));
+    match cost.usd_per_million_output_tokens.zip(cost.price_usd_per_gpu_hour) {
+        None => format!("{energy} (TDP while busy; no list price known)"),
+        Some((usd, price)) => format!(
+            "{} USD per million output tokens ({} GPU at {price:.2} USD/h), {energy} (TDP while busy)",
+            significant(Some(usd)),
+            cost.gpus
+        ),
+    }
+}
+
+pub(crate) fn facts_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);

@@ -7,31 +7,37 @@
 //! The rules of the engine follow vLLM V1; each module names the file that it mirrors.
 
 pub mod catalog;
+mod cost;
 mod engine;
+mod goodput;
 pub mod kv;
 mod metrics;
 mod observe;
 mod record;
 mod request;
+mod router;
 pub mod scenario;
 mod simulation;
 mod step_time;
 pub mod workload;
 
+pub use cost::{BusyTime, Cost, CostModel, IDLE_SHARE};
 pub use engine::{
     Arrival, BatchDefaults, BatchSettings, ConfigError, Engine, EngineConfig, EngineGauges, EngineTotals,
     EngineVersion, Replica, SchedulingPolicy, SelfPreemption, VersionDefaults, VersionError, Wake,
 };
+pub use goodput::{ClassGoodput, ClassSummary};
 pub use kv::{BlockId, BlockKey, BlockPool};
 pub use metrics::{
     GaugeSummary, GoodputLimits, LatencyMetric, LatencySummary, MetricsSummary, QUANTILE_RELATIVE_ERROR,
     RunMetrics, TtftPartsSummary,
 };
-pub use observe::{DecodeRun, Observer};
+pub use observe::{DecodeRun, NewBlocks, Observer};
 pub use record::{RequestRecord, RequestStatus, RowKind, StepRecord, StepRow, TtftParts};
 pub use request::{
     PromptContent, RequestSpec, RequestStream, SessionTurn, TokenSegment, TokenStream, Workload,
     WorkloadError,
 };
+pub use router::{RouterConfig, RouterPolicy};
 pub use simulation::{RunEnd, Simulation, SimulationConfig, SimulationError, StalledRequests};
 pub use step_time::{BatchShape, LinearCoefficients};

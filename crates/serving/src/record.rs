@@ -76,7 +76,7 @@ pub struct RequestRecord {
     pub num_preemptions: u32,
     /// Computed tokens lost in preemptions.
     pub num_lost_tokens: u64,
-    /// The conversation that it belongs to, if any.
+    /// Who sent it, as the workload says: conversation, class, attempt.
     pub session: Option<SessionTurn>,
     /// Scheduling class as given by the workload; smaller is more urgent.
     pub priority: i32,
@@ -85,6 +85,11 @@ pub struct RequestRecord {
 }
 
 impl RequestRecord {
+    /// The class of requests that it belongs to, in the order of the scenario, from 0.
+    pub fn class(&self) -> u16 {
+        self.session.map_or(0, |sender| sender.class)
+    }
+
     /// Time to the first token, from the client's send.
     pub fn ttft(&self) -> Option<SimDuration> {
         self.first_token.map(|first| first - self.arrival)

@@ -26,17 +26,30 @@ pub struct RequestSpec {
     /// Rank of the request's id among all ids compared as strings, where that is not the order of arrival. Under the
     /// `priority` policy it settles equal priorities and arrival times.
     pub id_rank: Option<u64>,
-    /// The conversation that it belongs to, if any.
+    /// Who sent it, where that matters to what follows: a conversation, a class, a client that tries again.
     pub session: Option<SessionTurn>,
 }
 
-/// A turn of a conversation.
+/// Who sent a request: a turn of a conversation, or a client with this one request.
+///
+/// It lives in bytes that `Option<(u64, u32)>` would leave empty, so that classes and retries cost nothing on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionTurn {
-    /// Number of the conversation, from 0.
+    /// Class of requests, in the order of the scenario, from 0.
+    pub class: u16,
+    /// Number of the conversation, or of the client's request, within the class, from 0.
     pub session: u64,
     /// Number of the turn, from 0.
     pub turn: u32,
+    /// How often the client had tried before.
+    pub attempt: u16,
+}
+
+impl SessionTurn {
+    /// The first attempt of a turn of the only class.
+    pub fn new(session: u64, turn: u32) -> Self {
+        Self { class: 0, session, turn, attempt: 0 }
+    }
 }
 
 impl RequestSpec {
@@ -52,6 +65,13 @@ impl RequestSpec {
             id_rank: None,
             session: None,
         }
+    }
+}
+
+impl RequestSpec {
+    /// The class of requests that it belongs to, in the order of the scenario, from 0.
+    pub fn class(&self) -> u16 {
+        self.session.map_or(0, |sender| sender.class)
     }
 }
 

@@ -45,6 +45,15 @@ pub enum TraceErrorKind {
         "a {0} file holds lengths but no arrival times; use it for token lengths beside an arrival process"
     )]
     LengthsOnly(TraceFormat),
+    /// Lines were asked of a format that has none.
+    #[error("a {0} file has no lines; open it by its path")]
+    NotLines(TraceFormat),
+    /// A Parquet file that cannot be read, or whose columns do not fit.
+    #[error("{0}")]
+    Parquet(String),
+    /// A slice that cannot be repeated, because it takes no time.
+    #[error("all requests of the slice arrive at once, so it has no length to repeat it by; give end_s")]
+    NoPeriod,
     /// Lengths were asked of a document that does not hold them.
     #[error("{0}")]
     NotLengths(String),

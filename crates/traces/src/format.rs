@@ -15,6 +15,10 @@ pub enum TraceFormat {
     Azure,
     /// JSON lines of the Mooncake traces: milliseconds, lengths, ids of 512-token prompt blocks.
     Mooncake,
+    /// CSV of `BurstGPT`: seconds, request tokens, response tokens.
+    BurstGpt,
+    /// Parquet with a column each for arrival, prompt and output, found by name.
+    Parquet,
     /// One JSON document of prompt and output lengths, as sampled from `ShareGPT`; no arrival times.
     ShareGpt,
 }
@@ -48,6 +52,8 @@ impl TraceFormat {
             Self::Kendall => "kendall",
             Self::Azure => "azure",
             Self::Mooncake => "mooncake",
+            Self::BurstGpt => "burstgpt",
+            Self::Parquet => "parquet",
             Self::ShareGpt => "sharegpt",
         }
     }
@@ -66,6 +72,8 @@ fn detect_header(line: &str) -> Option<TraceFormat> {
     let has = |name: &str| line.split(',').any(|column| column.trim().trim_matches('"') == name);
     if has("TIMESTAMP") && has("ContextTokens") {
         Some(TraceFormat::Azure)
+    } else if has("Timestamp") && has("Request tokens") {
+        Some(TraceFormat::BurstGpt)
     } else if has("arrival_s") || has("prompt_tokens") {
         Some(TraceFormat::Kendall)
     } else {

@@ -1,14 +1,16 @@
 //! Recorded workloads in their original formats, read as a stream.
 //!
-//! A trace is a list of requests with their arrival times and lengths. Three formats are timed and read by
-//! [`TraceReader`], one line at a time, in memory bounded by the longest line; a fourth records lengths alone and is
-//! read by [`read_lengths`].
+//! A trace is a list of requests with their arrival times and lengths. Four formats are timed and read by
+//! [`TraceReader`], one line at a time, in memory bounded by the longest line; Parquet is read by batches of rows through
+//! [`TraceSource`]; a last one records lengths alone and is read by [`read_lengths`].
 //!
 //! | format | a line, or the document | source |
 //! |---|---|---|
 //! | `kendall` | `0.25,512,128` under `arrival_s,prompt_tokens,output_tokens` | below |
 //! | `azure` | `2023-11-16 18:15:46.6805900,374,44` | <https://github.com/Azure/AzurePublicDataset> |
 //! | `mooncake` | `{"timestamp": 0, "input_length": 6758, "output_length": 500, "hash_ids": [0, 1]}` | <https://github.com/kvcache-ai/Mooncake> |
+//! | `burstgpt` | `5,ChatGPT,472,18,490,Conversation log` | <https://github.com/HPMLL/BurstGPT> |
+//! | `parquet` | columns by name: arrival, prompt tokens, output tokens | <https://parquet.apache.org> |
 //! | `sharegpt` | `{"prompt_len": [10, 6], "gen_len": [220, 120]}` | samples published with benchmarks |
 //!
 //! ```
@@ -49,10 +51,12 @@
 //! Every fault is a [`TraceError`] that names file, line, field, value and remedy; nothing is mended in silence. A file
 //! that was cut between two digits of its last line's last number looks whole and cannot be told from a whole one.
 //!
-//! Architecture invariant: nothing here simulates, and only [`open()`] and [`open_lengths`] touch a file.
+//! Architecture invariant: nothing here simulates, and only [`open()`], [`TraceSource`], [`open_lengths`] and
+//! [`open_length_table`] touch a file.
 
 mod adapt;
 mod azure;
+mod burstgpt;
 mod error;
 mod format;
 mod kendall;
@@ -60,10 +64,13 @@ mod lengths;
 mod line;
 mod mooncake;
 mod open;
+mod parquet;
 mod reader;
 mod record;
 mod row;
 mod scale;
+mod source;
+mod table;
 mod value;
 
 pub use adapt::TraceOptions;
@@ -72,6 +79,7 @@ pub use format::TraceFormat;
 pub use kendall_serving::scenario::OnEmpty;
 pub use lengths::read_lengths;
 pub use mooncake::MOONCAKE_BLOCK_TOKENS;
-pub use open::{open, open_lengths};
+pub use open::{open, open_length_table, open_lengths};
 pub use reader::TraceReader;
 pub use record::TraceRecord;
+pub use source::TraceSource;

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 use crate::error::{TraceError, TraceErrorKind, shown};
+use crate::table::read_table;
 use crate::{TraceFormat, TraceReader, read_lengths};
 
 /// How much of a file is looked at to tell its format, in bytes.
@@ -33,6 +34,27 @@ pub fn open_lengths(path: &Path) -> Result<Vec<(u32, u32)>, TraceError> {
     let name = path.display().to_string();
     read_lengths(buffered(path, &name)?, &name)
 }
+
+/// Opens a table of lengths and weights: see the format in the scenario's `path` of an empirical distribution.
+///
+/// # Errors
+/// If the file cannot be opened, a line is neither a length nor a length and a weight, or there is none.
+pub fn open_length_table(path: &Path) -> Result<Vec<(u32, f64)>, TraceError> {
+    let name = path.display().to_string();
+    read_table(buffered(path, &name)?, &name)
+}
+
+/// Whether the file is of a format that is not made of lines.
+pub(crate) fn is_parquet(path: &Path) -> Result<bool, TraceError> {
+    let mut magic = Vec::new();
+    let name = path.display().to_string();
+    let read = buffered(path, &name)?.take(PARQUET_MAGIC.len() as u64).read_to_end(&mut magic);
+    read.map_err(|error| TraceError::of_file(&name, TraceErrorKind::Read(error)))?;
+    Ok(magic == PARQUET_MAGIC)
+}
+
+/// Begins every Parquet file.
+const PARQUET_MAGIC: &[u8] = b"PAR1";
 
 fn buffered(path: &Path, name: &str) -> Result<BufReader<File>, TraceError> {
     match File::open(path) {

@@ -8,6 +8,7 @@ use kendall_des::SimDuration;
 
 use crate::TraceFormat;
 use crate::azure::{self, AzureRows};
+use crate::burstgpt::{self, BurstGptRows};
 use crate::error::{TraceError, TraceErrorKind, shown};
 use crate::kendall::{self, KendallRows};
 use crate::line::{BadLine, COMMENT, Line, LineReader};
@@ -38,6 +39,7 @@ enum Rows {
     Kendall(KendallRows),
     Azure(AzureRows),
     Mooncake,
+    BurstGpt(BurstGptRows),
 }
 
 /// The request before, to see that arrivals are sorted.
@@ -63,8 +65,14 @@ impl TraceReader {
             TraceFormat::Kendall => Rows::Kendall(with_header(&mut lines, name, format, KendallRows::new)?),
             TraceFormat::Azure => Rows::Azure(with_header(&mut lines, name, format, AzureRows::new)?),
             TraceFormat::Mooncake => Rows::Mooncake,
+            TraceFormat::BurstGpt => {
+                Rows::BurstGpt(with_header(&mut lines, name, format, BurstGptRows::new)?)
+            }
             TraceFormat::ShareGpt => {
                 return Err(TraceError::of_file(name, TraceErrorKind::LengthsOnly(format)));
+            }
+            TraceFormat::Parquet => {
+                return Err(TraceError::of_file(name, TraceErrorKind::NotLines(format)));
             }
         };
         Ok(Self {
@@ -75,7 +83,7 @@ impl TraceReader {
             on_empty: OnEmpty::default(),
             num_rows: 0,
             num_skipped: 0,
-            origin_ps: (format != TraceFormat::Azure).then_some(0),
+            origin_ps: (!matches!(format, TraceFormat::Azure | TraceFormat::BurstGpt)).then_some(0),
             previous: Previous::default(),
             has_ended: false,
         })
@@ -165,6 +173,7 @@ impl Rows {
             Self::Kendall(_) => kendall::FIELDS,
             Self::Azure(_) => azure::FIELDS,
             Self::Mooncake => mooncake::FIELDS,
+            Self::BurstGpt(_) => burstgpt::FIELDS,
         }
     }
 
@@ -173,6 +182,7 @@ impl Rows {
             Self::Kendall(rows) => rows.parse(line),
             Self::Azure(rows) => rows.parse(line),
             Self::Mooncake => mooncake::parse(line),
+            Self::BurstGpt(rows) => rows.parse(line),
         }
     }
 }

@@ -6,7 +6,8 @@ use kendall_serving::PromptContent;
 /// One request as the trace recorded it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceRecord {
-    /// When the client sent it: since the first row (`azure`), or since the trace's own zero (`kendall`, `mooncake`).
+    /// When the client sent it: since the first row (`azure`, `burstgpt`, `parquet`), or since the trace's own
+    /// zero (`kendall`, `mooncake`).
     pub arrival: SimDuration,
     /// Prompt length in tokens, at least 1.
     pub num_prompt_tokens: u32,

@@ -2,8 +2,8 @@
 
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::{
-    EngineConfig, LinearCoefficients, RequestSpec, RequestStatus, SchedulingPolicy, SimulationConfig,
-    StalledRequests,
+    EngineConfig, LinearCoefficients, RequestSpec, RequestStatus, RouterConfig, SchedulingPolicy,
+    SimulationConfig, StalledRequests,
 };
 use proptest::prelude::*;
 
@@ -60,7 +60,13 @@ fn two_equals() -> Scenario {
     let step_time = LinearCoefficients { base_ps: 1_000_000_000, ..LinearCoefficients::default() };
     let requests = vec![RequestSpec::new(SimTime::ZERO, 1, 22), RequestSpec::new(SimTime::ZERO, 1, 25)];
     Scenario {
-        config: SimulationConfig { engine, step_time, replicas: 1, front_end: SimDuration::ZERO },
+        config: SimulationConfig {
+            engine,
+            step_time,
+            replicas: 1,
+            router: RouterConfig::default(),
+            front_end: SimDuration::ZERO,
+        },
         requests,
     }
 }

@@ -5,21 +5,25 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kendall_des::{SimDuration, SimTime};
+use kendall_des::{SimDuration, SimTime, Streams};
 use kendall_report::{
     BenchRecorder, BenchReport, OutputDir, OutputError, RequestsCsv, RunReport, StepsCsv, WrittenFile,
 };
-use kendall_serving::scenario::{Server, resolve};
+use kendall_serving::scenario::{Resolved, Server, resolve};
 use kendall_serving::{
-    DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation, SimulationError, StepRecord,
+    BusyTime, ClassGoodput, DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation,
+    SimulationConfig, SimulationError, StepRecord,
 };
 
 use crate::args::RunArgs;
 use crate::exit::{Failure, print};
 use crate::progress::{Progress, interrupt_flag};
 use crate::scenario_file::ScenarioFile;
+use crate::study::cost_model;
 use crate::vllm::{self, Bench, Imported};
-use crate::workload;
+use crate::workload::{self, Prepared};
+
+use super::replications::replications;
 
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let Imported { file, bench, ignored, warnings } = vllm::import(args)?;
@@ -31,27 +35,25 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     resolved.simulation.engine.one_by_one = args.one_by_one;
     resolved.ledger.extend(ignored);
     let seed = args.seed.or(file.scenario.seed).unwrap_or(0);
-    let ready = workload::open(&file, seed)?;
+    if args.replications.replications.is_some() || args.replications.precision.is_some() {
+        return replications(args, &file, resolved, seed, warnings);
+    }
+    let prepared = workload::prepare(&file)?;
+    let ready = prepared.begin(&file, Streams::new(seed, 0))?;
     // Before the first temporary file: an interrupt must not leave one behind.
     let interrupted = interrupt_flag();
     let out = args.out.as_deref().map(OutputDir::create).transpose()?;
     let watcher = Watcher {
-        metrics: RunMetrics::new(&resolved.simulation.engine, resolved.simulation.replicas, resolved.goodput),
-        requests: out.as_ref().map(|out| RequestsCsv::new(out.begin("requests.csv")?)).transpose()?,
-        steps: out
-            .as_ref()
-            .filter(|_| args.steps)
-            .map(|out| StepsCsv::new(out.begin("steps.csv")?))
-            .transpose()?,
         bench: bench.as_ref().map(|bench| recorder(bench, &file, seed)).transpose()?,
         progress: Progress::new(ready.total, args.quiet),
-        interrupted,
+        ..Watcher::new(&resolved, &prepared, out.as_ref(), args.steps, interrupted)?
     };
     if ready.total.is_none() {
         watcher.progress.animate();
     }
     let simulation = Simulation::new(&resolved.simulation, ready.requests, watcher)
-        .map_err(|error| Failure::Invalid(error.to_string()))?;
+        .map_err(|error| Failure::Invalid(error.to_string()))?
+        .with_streams(Streams::new(seed, 0));
     let (end, watcher) = simulation.run().map_err(|error| failure(&file, &error))?;
     watcher.progress.clear();
     if watcher.interrupted.load(Ordering::Relaxed) {
@@ -65,6 +67,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         seed,
         resolved: &resolved,
         end: &end,
+        classes: watcher.classes.summary(summary.duration_s),
+        cost: cost_model(&file).and_then(|model| {
+            model.of(summary.duration_s, summary.total_output_tokens, watcher.busy.share(end.end))
+        }),
         metrics: summary.clone(),
         notes: &warnings,
     };
@@ -82,22 +88,20 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         files.push(out.write("summary.json", json.as_bytes())?);
     }
     files.into_iter().try_for_each(WrittenFile::publish)?;
-    if args.json {
-        print(&json)?;
+    print(&if args.json {
+        json
     } else {
-        let mut text = match &played {
+        let text = match &played {
             Some((_, played)) => played.to_text() + &report.warnings_text(),
             None => report.to_table(),
         };
-        if args.ledger {
-            text.push_str(&ledger(&resolved.ledger));
-        }
-        print(&text)?;
-    }
+        text + &if args.ledger { ledger(&resolved.ledger) } else { String::new() }
+    })?;
     Ok(if end.stalled.is_some() { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-fn failure(file: &ScenarioFile, error: &SimulationError) -> Failure {
+/// The failure for a run that could not start or go on.
+pub(crate) fn failure(file: &ScenarioFile, error: &SimulationError) -> Failure {
     match error {
         SimulationError::Workload(error) => workload::failure(file, error),
         SimulationError::Config(_) | SimulationError::Unsorted { .. } => Failure::Invalid(error.to_string()),
@@ -108,7 +112,8 @@ fn failure(file: &ScenarioFile, error: &SimulationError) -> Failure {
     }
 }
 
-fn what(server: &Server) -> String {
+/// What is served, in a phrase.
+pub(crate) fn what(server: &Server) -> String {
     match (&server.model, &server.gpu) {
         (Some(model), Some(gpu)) => {
             let gpus = server
@@ -123,7 +128,8 @@ fn what(server: &Server) -> String {
     }
 }
 
-fn ledger(entries: &[kendall_serving::scenario::LedgerEntry]) -> String {
+/// The fidelity ledger as a table.
+pub(crate) fn ledger(entries: &[kendall_serving::scenario::LedgerEntry]) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["setting", "value", "treatment", "from", "note"]);
@@ -148,6 +154,8 @@ struct Watcher {
     steps: Option<StepsCsv>,
     progress: Progress,
     interrupted: Arc<AtomicBool>,
+    classes: ClassGoodput,
+    busy: BusyTime,
 }
 
 /// What is left of a watcher.
@@ -158,6 +166,28 @@ struct Finished {
 }
 
 impl Watcher {
+    /// Watches for metrics and files, without a benchmark and in silence.
+    fn new(
+        resolved: &Resolved,
+        prepared: &Prepared,
+        out: Option<&OutputDir>,
+        steps: bool,
+        interrupted: Arc<AtomicBool>,
+    ) -> Result<Self, OutputError> {
+        let SimulationConfig { engine, replicas, .. } = &resolved.simulation;
+        let steps = out.filter(|_| steps).map(|out| StepsCsv::new(out.begin("steps.csv")?));
+        Ok(Self {
+            metrics: RunMetrics::new(engine, *replicas, resolved.goodput),
+            requests: out.map(|out| RequestsCsv::new(out.begin("requests.csv")?)).transpose()?,
+            steps: steps.transpose()?,
+            bench: None,
+            progress: Progress::new(None, true),
+            interrupted,
+            classes: ClassGoodput::new(prepared.classes(), resolved.goodput),
+            busy: BusyTime::new(*replicas),
+        })
+    }
+
     fn finish(self) -> Result<Finished, OutputError> {
         let requests = self.requests.map(RequestsCsv::finish);
         let steps = self.steps.map(StepsCsv::finish);
@@ -178,6 +208,7 @@ impl Observer for Watcher {
 
     fn departed(&mut self, record: &RequestRecord) {
         self.metrics.departed(record);
+        self.classes.departed(record);
         if let Some(bench) = &mut self.bench {
             bench.departed(record);
         }
@@ -189,6 +220,7 @@ impl Observer for Watcher {
 
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
+        self.busy.gauges(replica, now, gauges);
     }
 
     fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {

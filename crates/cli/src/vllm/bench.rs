@@ -79,7 +79,7 @@ impl Bench {
         settings.max_concurrency = workload.max_concurrency;
         settings.request_rate =
             workload.arrivals.as_ref().and_then(Arrivals::rate_per_s).unwrap_or(f64::INFINITY);
-        if let Some(Arrivals::Gamma { burstiness, .. }) = workload.arrivals {
+        if let Some(Arrivals::Gamma { burstiness: Some(burstiness), .. }) = workload.arrivals {
             settings.burstiness = burstiness;
         }
         settings.goodput = scenario.slo.as_ref().is_some_and(|slo| slo.goodput.is_some());

@@ -1,15 +1,13 @@
 //! Random scenarios: an error or a result, never a panic.
 
-use kendall_des::{SimDuration, Streams};
-use kendall_serving::Workload;
-use kendall_serving::scenario::{Scenario, resolve};
-use kendall_serving::workload::{Contents, Extent, LengthSource, SyntheticConfig, SyntheticWorkload};
+use kendall_des::Streams;
+use kendall_serving::scenario::{Scenario, plan, resolve};
 use proptest::prelude::*;
 
 use crate::program::{Bench, QUICKSTART};
 
 /// Values that are wrong nearly everywhere, and some that are right.
-const VALUES: [&str; 34] = [
+const VALUES: [&str; 49] = [
     "0",
     "1",
     "-1",
@@ -44,9 +42,24 @@ const VALUES: [&str; 34] = [
     "{ tokens = 16777216, groups = 4294967295, zipf = nan }",
     "{ turns = { dist = \"constant\", tokens = 4294967295 }, think_time_s = 0 }",
     "{ turns = { dist = \"constant\", tokens = 3 }, think_time_s = 1e6 }",
+    "{ process = \"weibull\", rate_per_s = 4, cv = 101 }",
+    "{ process = \"mmpp\", states = [{ rate_per_s = 0, mean_s = 1e-9 }, { rate_per_s = 9, mean_s = 2, next = [1, 0] }] }",
+    "{ process = \"on_off\", rate_per_s = 1e-300, on_s = 1e300, off_s = 1e-300 }",
+    "{ process = \"sinusoidal\", rate_per_s = 1e300, amplitude = 1, period_s = 1e-300 }",
+    "{ process = \"piecewise\", points = [[0, 0], [1e-300, 1e300]], repeat = true }",
+    "{ process = \"stages\", stages = [{ rate_per_s = 1e-300, duration_s = 1e300 }] }",
+    "{ process = \"closed_loop\", concurrency = 3, think_time_s = 1e300, ramp_up_s = 1e9 }",
+    "{ shape = \"sinusoidal\", amplitude = 1, period_s = 1e-9 }",
+    "{ shape = \"piecewise\", points = [[0, 0], [9, 1], [9, 0], [10, 0]] }",
+    "{ timeout_s = 1, timeout_cv = 3, retries = { max = 65535, backoff_s = 1e300, factor = 1e300, jitter = 1 } }",
+    "{ dist = \"zipf\", exponent = -1e300, max = 1000 }",
+    "{ dist = \"normal\", mean = 1e300, std_dev = 1, min = 3, max = 9, outside = \"clip\" }",
+    "{ pairs = [[1, 2], [3, 4]] }",
+    "[{ name = \"a\" }, { name = \"b\", weight = 1e300 }]",
+    "[{ name = \"a\", arrivals = { process = \"poisson\", rate_per_s = 3 } }]",
 ];
 
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 30] = [
     "requests",
     "duration_s",
     "arrivals",
@@ -57,6 +70,13 @@ const KEYS: [&str; 23] = [
     "distinct_prompts",
     "max_concurrency",
     "rescale_arrivals",
+    "fluctuation",
+    "rank_correlation",
+    "prefill_only",
+    "lengths",
+    "clients",
+    "class",
+    "turns",
     "gpu",
     "model",
     "engine",
@@ -139,25 +159,18 @@ fn read_and_resolve(text: &str) {
         let error = error.located_in(text);
         assert!(error.span.is_none_or(|span| text.get(span).is_some()), "{text}");
     }
-    let workload = &scenario.workload;
-    let (Some(arrivals), Some(prompt), Some(output)) =
-        (&workload.arrivals, &workload.prompt_tokens, &workload.output_tokens)
-    else {
-        return;
-    };
-    let extent = match workload.duration_s.map(SimDuration::from_secs_f64) {
-        Some(Ok(duration)) => Extent::Duration(duration),
-        _ => Extent::Requests(workload.requests.unwrap_or(20)),
-    };
-    let (Ok(prompt), Ok(output)) = (prompt.distribution(), output.distribution()) else { return };
-    let lengths = LengthSource::Distributions { prompt, output };
-    let arrivals = arrivals.clone();
-    let (rescale, contents, sessions) = (false, Contents::default(), None);
-    let config = SyntheticConfig { extent, arrivals, rescale, lengths, contents, sessions };
-    if let Ok(mut workload) = SyntheticWorkload::new(&config, Streams::new(0, 0)) {
-        let requests = std::iter::from_fn(|| workload.next_request()).take(20);
-        for request in requests.map_while(Result::ok) {
-            assert!(request.num_prompt_tokens > 0 && request.max_tokens > 0);
+    let planned = plan(&scenario.workload);
+    let started = planned.and_then(|plan| plan.start(Streams::new(0, 0)));
+    match started {
+        Ok(mut workload) => {
+            let requests = std::iter::from_fn(|| workload.next_request()).take(20);
+            for request in requests.map_while(Result::ok) {
+                assert!(request.num_prompt_tokens > 0 && request.max_tokens > 0);
+            }
+        }
+        Err(error) => {
+            let error = error.located_in(text);
+            assert!(error.span.is_none_or(|span| text.get(span).is_some()), "{text}");
         }
     }
 }

@@ -43,7 +43,7 @@ fn lengths_have_proper_distributions() {
     refused(&["workload.output_tokens={ dist = \"uniform\", low = 9, high = 3 }"], &["from 9 to 3 is empty"]);
     for table in ["[]", "[[10, 0.0]]", "[[10, -1.0]]", "[[10, nan]]"] {
         let change = format!("workload.output_tokens={{ dist = \"empirical\", table = {table} }}");
-        refused(&[&change], &["`workload.output_tokens`", "at least one value"]);
+        refused(&[&change], &["`workload.output_tokens.table`", "at least one value"]);
     }
 }
 

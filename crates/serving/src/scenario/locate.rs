@@ -78,20 +78,23 @@ fn with_nearest(message: &str) -> String {
     }
 }
 
-/// The place of a key's value, or of the innermost table on the way to it that exists.
+/// The place of a key's value, or of the innermost value on the way to it that exists. Places in arrays count from 0.
 fn span_of(text: &str, field: &str) -> Option<Range<usize>> {
     let root = DeTable::parse(text).ok()?;
-    let mut table = root.get_ref();
-    let mut found = None;
-    for key in field.split('.') {
-        let Some((_, value)) = table.iter().find(|(name, _)| name.get_ref() == key) else { break };
-        found = Some(value.span());
-        match value.get_ref() {
-            DeValue::Table(inner) => table = inner,
-            _ => break,
-        }
+    let mut keys = field.split('.');
+    let child = |table: &DeTable<'_>, key: &str| table.iter().position(|(name, _)| name.get_ref() == key);
+    let first = child(root.get_ref(), keys.next()?)?;
+    let (_, mut value) = root.get_ref().iter().nth(first)?;
+    for key in keys {
+        let inner = match value.get_ref() {
+            DeValue::Table(table) => child(table, key).and_then(|at| Some(table.iter().nth(at)?.1)),
+            DeValue::Array(array) => key.parse::<usize>().ok().and_then(|at| array.get(at)),
+            _ => None,
+        };
+        let Some(inner) = inner else { break };
+        value = inner;
     }
-    found
+    Some(value.span())
 }
 
 #[cfg(test)]
@@ -104,6 +107,18 @@ mod tests {
     fn a_key_is_found_in_the_text() {
         let error = ScenarioError::at("workload.arrivals.rate_per_s", "negative").located_in(TEXT);
         assert_eq!(&TEXT[error.span.unwrap()], "-4.0");
+    }
+
+    #[test]
+    fn a_key_of_an_array_is_found() {
+        let text = "[[workload.class]]\nname = \"a\"\n[[workload.class]]\nname = \"b\"\narrivals = { points = [[0, 1], [5, -2]] }\n";
+        let place = |field: &str| {
+            let error = ScenarioError::at(field, "").located_in(text);
+            text[error.span.unwrap()].to_owned()
+        };
+        assert_eq!(place("workload.class.1.name"), "\"b\"");
+        assert_eq!(place("workload.class.1.arrivals.points.1"), "[5, -2]");
+        assert_eq!(place("workload.class.1.arrivals.rate_per_s"), "{ points = [[0, 1], [5, -2]] }");
     }
 
     #[test]

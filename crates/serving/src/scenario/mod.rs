@@ -6,17 +6,26 @@
 
 mod bounds;
 mod locate;
+mod plan;
+mod requests;
 mod resolve;
+mod workload;
 
 pub use locate::ScenarioError;
+pub use plan::{ClassInfo, WorkloadPlan, plan};
 pub use resolve::{KvSource, LedgerEntry, Resolved, StepTimeSource, Treatment, resolve};
+
+pub use workload::{
+    Class, Clients, LengthOrder, OnEmpty, RecordedLengths, Retries, Sessions, SharedPrefix, Trace,
+    TraceColumns, TraceFormat, Workload,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::SchedulingPolicy;
+use crate::router::RouterPolicy;
 use crate::step_time::LinearCoefficients;
-use crate::workload::{Arrivals, Lengths};
 
 /// A scenario file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,145 +46,6 @@ pub struct Scenario {
     pub slo: Option<Slo>,
 }
 
-/// What arrives: a synthetic workload (`arrivals` with lengths) or a recorded one (`trace`).
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Workload {
-    /// Number of requests of a synthetic workload.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub requests: Option<u64>,
-    /// Instead of `requests`: arrivals go on for so many seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub duration_s: Option<f64>,
-    /// When requests arrive.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub arrivals: Option<Arrivals>,
-    /// Prompt lengths.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prompt_tokens: Option<Lengths>,
-    /// Output lengths.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output_tokens: Option<Lengths>,
-    /// Instead of the two distributions: recorded pairs of prompt and output lengths.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lengths: Option<RecordedLengths>,
-    /// Whether arrivals are stretched so that the last one comes at `requests / rate`, as `vllm bench serve` does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rescale_arrivals: Option<bool>,
-    /// Most requests that clients have outstanding; the next one waits at the client, and its latency counts from its
-    /// send (`--max-concurrency`).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_concurrency: Option<u64>,
-    /// A beginning that prompts share: a system prompt, or one for each group of users.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shared_prefix: Option<SharedPrefix>,
-    /// Number of different prompts; request `i` sends prompt `i` modulo this number. All differ if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub distinct_prompts: Option<u64>,
-    /// Every arrival opens a conversation of several turns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sessions: Option<Sessions>,
-    /// Instead of all the above: a recorded trace of arrivals and lengths.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub trace: Option<Trace>,
-}
-
-/// A beginning that prompts share. It comes on top of `prompt_tokens`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SharedPrefix {
-    /// Its length in tokens.
-    pub tokens: u32,
-    /// Number of different beginnings; 1 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub groups: Option<u32>,
-    /// How unequal groups are: group `k` (1, 2, ...) has weight `k^-zipf`. Equal (0) if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zipf: Option<f64>,
-}
-
-/// Conversations: each turn sends all that was said before, and `prompt_tokens` new ones.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Sessions {
-    /// Turns of a conversation. `requests` counts conversations.
-    pub turns: Lengths,
-    /// Mean time between an answer and the next turn (s), exponentially distributed.
-    pub think_time_s: f64,
-}
-
-/// A file of recorded prompt and output lengths without arrivals.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RecordedLengths {
-    /// The file, relative to the scenario file: JSON with the arrays `prompt_len` and `gen_len`, or an array of objects
-    /// with `prompt_tokens` and `output_tokens`.
-    pub path: String,
-    /// How requests take pairs from it.
-    #[serde(default)]
-    pub order: LengthOrder,
-}
-
-/// How requests take recorded lengths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum LengthOrder {
-    /// Each request draws a pair at random, with replacement.
-    #[default]
-    Random,
-    /// In the order of the file, from the start again when it ends.
-    File,
-}
-
-/// A recorded trace.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Trace {
-    /// The file, relative to the scenario file.
-    pub path: String,
-    /// Its format; recognised by its first line if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<TraceFormat>,
-    /// Factor on arrival times: 0.5 plays the trace twice as fast.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time_scale: Option<f64>,
-    /// Only the first so many requests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_requests: Option<u64>,
-    /// Only requests from this time of the trace on (s); they arrive so much earlier.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_s: Option<f64>,
-    /// Only requests before this time of the trace (s).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end_s: Option<f64>,
-    /// What to do with requests without prompt or output tokens: `error` (the default) or `skip`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_empty: Option<OnEmpty>,
-}
-
-/// What to do with an empty request of a trace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OnEmpty {
-    /// Stop with an error that names its line.
-    #[default]
-    Error,
-    /// Leave it out.
-    Skip,
-}
-
-/// Formats of recorded traces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum TraceFormat {
-    /// kendall's CSV: `arrival_s,prompt_tokens,output_tokens` and optional columns.
-    Kendall,
-    /// Azure LLM inference trace (CSV).
-    Azure,
-    /// Mooncake (JSON Lines); its `hash_ids` are shared prefixes.
-    Mooncake,
-}
-
 /// What serves: hardware, model, engine. All replicas are alike.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -192,9 +62,12 @@ pub struct Server {
     /// Version of the engine whose defaults and rules apply, such as `0.32`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_version: Option<String>,
-    /// Number of identical engines behind a round-robin router; 1 if absent.
+    /// Number of identical engines behind a router; 1 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u32>,
+    /// How requests are spread over replicas; one after another if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub router: Option<RouterSettings>,
     /// GPUs that share one model; 1 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tensor_parallel_size: Option<u32>,
@@ -249,6 +122,17 @@ pub struct Server {
     /// Step-time model; the catalogue's profile for GPU and model if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_time: Option<StepTime>,
+}
+
+/// How requests are spread over replicas.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouterSettings {
+    /// How a replica is chosen.
+    pub policy: RouterPolicy,
+    /// How often replicas report their state to the router (ms); 0 or absent: it always knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_interval_ms: Option<f64>,
 }
 
 /// Engines that kendall models.

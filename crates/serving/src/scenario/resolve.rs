@@ -8,6 +8,7 @@ use crate::engine::{
     BatchSettings, ConfigError, EngineConfig, EngineVersion, SchedulingPolicy, VersionDefaults,
 };
 use crate::metrics::GoodputLimits;
+use crate::router::RouterConfig;
 use crate::simulation::SimulationConfig;
 
 use super::{GoodputSlo, Scenario, ScenarioError, Server, StepTime, bounds};
@@ -168,14 +169,19 @@ pub fn resolve(scenario: &Scenario) -> Result<Resolved, ScenarioError> {
     let (coefficients, step_time) = resolve_step_time(server, &hardware, version, &mut ledger)?;
     let front_end = resolve_front_end(server, &step_time, &mut ledger)?;
     let replicas = ledger.take("replicas", server.replicas, 1, "default");
-    let simulation = SimulationConfig { engine, step_time: coefficients, replicas, front_end };
+    let router = resolve_router(server, &mut ledger)?;
+    let simulation = SimulationConfig { engine, step_time: coefficients, replicas, router, front_end };
     simulation.validate().map_err(|ConfigError { field, value, reason }| {
         let table = if field.ends_with("_ps") { "server.step_time" } else { "server" };
         ScenarioError::at(format!("{table}.{field}"), format!("{value}: {reason}"))
     })?;
     bounds::check_memory(&simulation)?;
-    let goodput =
-        scenario.slo.as_ref().and_then(|slo| slo.goodput.as_ref()).map(goodput_limits).transpose()?;
+    let goodput = scenario
+        .slo
+        .as_ref()
+        .and_then(|slo| slo.goodput.as_ref())
+        .map(|slo| goodput_limits("slo.goodput", slo))
+        .transpose()?;
     Ok(Resolved {
         simulation,
         goodput,
@@ -458,14 +464,35 @@ fn resolve_front_end(
     Ok(overhead)
 }
 
-fn goodput_limits(slo: &GoodputSlo) -> Result<GoodputLimits, ScenarioError> {
+fn resolve_router(server: &Server, ledger: &mut Ledger) -> Result<RouterConfig, ScenarioError> {
+    let Some(settings) = &server.router else { return Ok(RouterConfig::default()) };
+    let ms = settings.refresh_interval_ms.unwrap_or(0.0);
+    let refresh_interval = SimDuration::from_secs_f64(ms / 1e3)
+        .ok()
+        .filter(|&interval| interval <= SimDuration::from_secs(3_600))
+        .ok_or_else(|| {
+            at("router.refresh_interval_ms", &format!("{ms}: it must lie between 0 ms and an hour"))
+        })?;
+    let router = RouterConfig { policy: settings.policy, refresh_interval };
+    if refresh_interval > SimDuration::ZERO && !router.asks_replicas() {
+        let message = "this policy does not ask replicas about their state: leave it out";
+        return Err(at("router.refresh_interval_ms", &message));
+    }
+    let value = format!("{:?}, reports every {ms} ms", settings.policy);
+    let note = "requests reach the replica that was chosen at once";
+    ledger.add("router", value, "scenario".into(), Treatment::Modelled, note);
+    Ok(router)
+}
+
+/// The limits at `field` of the scenario.
+pub(super) fn goodput_limits(field: &str, slo: &GoodputSlo) -> Result<GoodputLimits, ScenarioError> {
     let limit = |key: &str, ms: Option<f64>| {
         let positive =
             |ms: f64| SimDuration::from_secs_f64(ms / 1e3).ok().filter(|&limit| limit > SimDuration::ZERO);
         ms.map(|ms| {
             positive(ms).ok_or_else(|| {
                 ScenarioError::at(
-                    format!("slo.goodput.{key}"),
+                    format!("{field}.{key}"),
                     format!("{ms}: a limit is a number of milliseconds above 0"),
                 )
             })
@@ -479,7 +506,7 @@ fn goodput_limits(slo: &GoodputSlo) -> Result<GoodputLimits, ScenarioError> {
     };
     if limits == GoodputLimits::default() {
         let message = "no limit is given: add `ttft_ms`, `tpot_ms` or `e2el_ms`";
-        return Err(ScenarioError::at("slo.goodput", message));
+        return Err(ScenarioError::at(field, message));
     }
     Ok(limits)
 }

@@ -8,7 +8,7 @@ use crate::request::{RequestSpec, Workload, WorkloadError};
 /// Holds back requests of another workload while `limit` are outstanding. A request that was held back arrives when one
 /// departs; its latency counts from there, as the benchmark's does.
 pub struct ConcurrencyLimited {
-    inner: Box<dyn Workload>,
+    inner: Box<dyn Workload + Send>,
     limit: u64,
     outstanding: u64,
     /// The request that is held back.
@@ -19,14 +19,18 @@ pub struct ConcurrencyLimited {
 
 impl ConcurrencyLimited {
     /// At most `limit` (at least 1) requests of `inner` outstanding.
-    pub fn new(inner: Box<dyn Workload>, limit: u64) -> Self {
+    pub fn new(inner: Box<dyn Workload + Send>, limit: u64) -> Self {
         Self { inner, limit: limit.max(1), outstanding: 0, held: None, now: SimTime::ZERO }
     }
 
     fn send(&mut self, mut spec: RequestSpec) -> RequestSpec {
         self.outstanding += 1;
-        spec.arrival = spec.arrival.max(self.now);
-        self.now = spec.arrival;
+        let sent = spec.arrival.max(self.now);
+        // A client's patience begins when it sends.
+        let held_back = sent - spec.arrival;
+        spec.abort = spec.abort.map(|abort| abort.checked_add(held_back).unwrap_or(SimTime::MAX));
+        spec.arrival = sent;
+        self.now = sent;
         spec
     }
 }

@@ -7,6 +7,9 @@ use crate::request::{PromptContent, RequestSpec, TokenSegment, TokenStream};
 /// Numbers of shared token streams: the kind stands in the upper bits.
 const PREFIX_STREAMS: u64 = 1 << 62;
 const PROMPT_STREAMS: u64 = 1 << 61;
+const REPEATABLE_STREAMS: u64 = 1 << 60;
+/// Classes share nothing with each other: a class has numbers of its own, of these bits.
+const CLASS_SHIFT: u32 = 44;
 
 /// What prompts share.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +30,10 @@ pub(super) struct ContentDraws {
     contents: Contents,
     groups: Option<Distribution>,
     stream: Stream,
+    /// The class, at its place in the number of a stream.
+    class_bits: u64,
+    /// Whether a request may be sent again, and the same prompt with it.
+    repeatable: bool,
 }
 
 /// The content of one request.
@@ -40,7 +47,12 @@ pub(super) struct Content {
 }
 
 impl ContentDraws {
-    pub(super) fn new(contents: &Contents, streams: Streams) -> Result<Self, DistributionError> {
+    pub(super) fn new(
+        contents: &Contents,
+        class: u16,
+        repeatable: bool,
+        streams: Streams,
+    ) -> Result<Self, DistributionError> {
         let groups = if contents.prefix_tokens > 0 && contents.prefix_groups > 1 {
             let weight = |k: u32| (f64::from(k), libm::pow(f64::from(k), -contents.zipf));
             let table: Vec<_> = (1..=contents.prefix_groups).map(weight).collect();
@@ -48,7 +60,13 @@ impl ContentDraws {
         } else {
             None
         };
-        Ok(Self { contents: contents.clone(), groups, stream: streams.stream(super::PREFIX_GROUPS) })
+        Ok(Self {
+            contents: contents.clone(),
+            groups,
+            stream: streams.stream(super::class_purpose(super::PREFIX_GROUPS, class)),
+            class_bits: u64::from(class) << CLASS_SHIFT,
+            repeatable,
+        })
     }
 
     pub(super) fn draw(&mut self, index: u64) -> Content {
@@ -60,9 +78,13 @@ impl ContentDraws {
                 .groups
                 .as_ref()
                 .map_or(1, |groups| groups.sample(&mut self.stream.entity(entity)) as u64);
-            (PREFIX_STREAMS | group, tokens)
+            (PREFIX_STREAMS | self.class_bits | group, tokens)
         });
-        let own = self.contents.distinct_prompts.map(|_| PROMPT_STREAMS | entity);
+        let own = if self.contents.distinct_prompts.is_some() {
+            Some(PROMPT_STREAMS | self.class_bits | entity)
+        } else {
+            self.repeatable.then_some(REPEATABLE_STREAMS | self.class_bits | entity)
+        };
         Content { length_entity: entity, prefix, own }
     }
 }

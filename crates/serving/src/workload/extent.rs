@@ -3,6 +3,8 @@
 use kendall_des::{DistributionError, SimDuration};
 use thiserror::Error;
 
+use super::field_error::FieldError;
+
 /// How many requests a workload has; of a workload of conversations, how many of those.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
@@ -10,6 +12,10 @@ pub enum Extent {
     Requests(u64),
     /// All that arrive up to and including this time.
     Duration(SimDuration),
+    /// All that arrive: for arrivals that end by themselves.
+    Everything,
+    /// As many as are asked for: whoever asks knows when to stop.
+    Unbounded,
 }
 
 /// Highest arrival rate: beyond it gaps are below the clock's picosecond.
@@ -50,39 +56,69 @@ pub enum SyntheticError {
         "request {0} arrives beyond the simulated horizon of 213 days: use fewer requests or a higher rate"
     )]
     BeyondHorizon(u64),
+    /// Arrivals without an end.
+    #[error("it is missing: these arrivals go on for ever; give it, or `duration_s`")]
+    Endless,
     /// A parameter outside its domain.
     #[error(transparent)]
-    Distribution(#[from] DistributionError),
+    Field(#[from] FieldError),
+}
+
+impl From<DistributionError> for SyntheticError {
+    fn from(error: DistributionError) -> Self {
+        Self::Field(error.into())
+    }
 }
 
 impl SyntheticError {
     /// The key of `[workload]` that is at fault.
-    pub const fn key(&self, extent: Extent) -> &'static str {
+    pub fn key(&self, extent: Extent) -> &str {
         match (self, extent) {
-            (Self::Distribution(_) | Self::BeyondHorizon(_), _) => "arrivals",
+            (Self::Field(error), _) => &error.field,
+            (Self::BeyondHorizon(_), _) => "arrivals",
             (Self::RateTooHigh(_), _) => "arrivals.rate_per_s",
-            (_, Extent::Requests(_)) => "requests",
+            (Self::Endless, _) | (_, Extent::Requests(_)) => "requests",
             (_, Extent::Duration(_)) => "duration_s",
+            (_, Extent::Everything | Extent::Unbounded) => "arrivals",
+        }
+    }
+
+    /// What is wrong with its value, and the remedy.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Field(error) => error.message.clone(),
+            error => error.to_string(),
         }
     }
 }
 
 impl Extent {
-    /// Checks that so much can be played at this rate.
-    pub(super) fn check(self, rate_per_s: Option<f64>) -> Result<(), SyntheticError> {
+    /// Checks that so much can be played at this long-run rate. `ends_after` is the expected number of requests of arrivals that end
+    /// by themselves.
+    pub(crate) fn check(
+        self,
+        rate_per_s: Option<f64>,
+        ends_after: Option<f64>,
+    ) -> Result<(), SyntheticError> {
+        if self == Self::Everything && ends_after.is_none() {
+            return Err(SyntheticError::Endless);
+        }
         if let Some(rate) = rate_per_s.filter(|&rate| rate > MAX_RATE_PER_S) {
             return Err(SyntheticError::RateTooHigh(rate));
         }
         let expected = match (self, rate_per_s) {
             (Self::Requests(requests), _) => requests as f64,
             (Self::Duration(duration), Some(rate)) => duration.as_secs_f64() * rate,
-            (Self::Duration(_), None) => 0.0,
+            (Self::Duration(_), None) | (Self::Unbounded, _) => 0.0,
+            (Self::Everything, _) => ends_after.unwrap_or(f64::INFINITY),
         };
         if expected > MAX_REQUESTS as f64 {
             return Err(SyntheticError::TooManyRequests(expected));
         }
         match (self, rate_per_s) {
-            (Self::Requests(requests), Some(rate_per_s)) if requests as f64 / rate_per_s > HORIZON_S => {
+            (Self::Requests(requests), Some(rate_per_s))
+                if ends_after.is_none() && requests as f64 / rate_per_s > HORIZON_S =>
+            {
                 let most = libm::floor(HORIZON_S * rate_per_s) as u64;
                 Err(SyntheticError::TooLong { requests, rate_per_s, most })
             }

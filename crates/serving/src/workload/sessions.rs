@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 use crate::record::{RequestRecord, RequestStatus};
 use crate::request::{PromptContent, RequestSpec, SessionTurn, TokenSegment, TokenStream};
 
+use super::class_purpose;
 use super::lengths::{LengthDraws, LengthSource, whole_tokens};
 
 /// How conversations go on.
@@ -19,6 +20,11 @@ pub struct SessionPlan {
 
 /// A later turn is number `turn` of conversation `session` in the random streams.
 const TURNS_PER_SESSION: u64 = 1 << 24;
+/// Turn `turn` of conversation `session` in the random streams.
+pub(super) fn turn_entity(session: u64, turn: u32) -> u64 {
+    session.wrapping_mul(TURNS_PER_SESSION).wrapping_add(u64::from(turn))
+}
+
 /// Conversations end before their prompts outgrow any model.
 const LONGEST_PROMPT: u32 = 1 << 30;
 
@@ -44,13 +50,20 @@ impl OpenSessions {
     pub(super) fn new(
         plan: &SessionPlan,
         lengths: &LengthSource,
+        class: u16,
         streams: Streams,
     ) -> Result<Self, DistributionError> {
         Ok(Self {
             plan: plan.clone(),
-            turns: streams.stream(super::SESSION_TURNS),
-            think_times: streams.stream(super::THINK_TIMES),
-            lengths: LengthDraws::with_purposes(lengths, streams, super::TURN_PROMPTS, super::TURN_OUTPUTS)?,
+            turns: streams.stream(class_purpose(super::SESSION_TURNS, class)),
+            think_times: streams.stream(class_purpose(super::THINK_TIMES, class)),
+            lengths: LengthDraws::with_purposes(
+                lengths,
+                class,
+                streams,
+                super::TURN_PROMPTS,
+                super::TURN_OUTPUTS,
+            )?,
             open: FxHashMap::default(),
         })
     }
@@ -72,9 +85,9 @@ impl OpenSessions {
 
     /// The turn after the one that just left.
     pub(super) fn next_turn(&mut self, record: &RequestRecord) -> Option<RequestSpec> {
-        let SessionTurn { session, turn } = record.session?;
+        let SessionTurn { session, turn, .. } = record.session?;
         let conversation = self.open.get_mut(&session)?;
-        let entity = session.wrapping_mul(TURNS_PER_SESSION).wrapping_add(u64::from(turn) + 1);
+        let entity = turn_entity(session, turn + 1);
         let (new_tokens, output) = self.lengths.draw(entity, entity);
         let known = record.num_prompt_tokens.saturating_add(record.num_output_tokens);
         let prompt_tokens = known.saturating_add(new_tokens);
@@ -104,8 +117,19 @@ impl OpenSessions {
         said.push(TokenSegment { stream: TokenStream::Own, start: known, len: new_tokens });
         Some(RequestSpec {
             prompt: PromptContent::Segments(said.as_slice().into()),
-            session: Some(SessionTurn { session, turn: turn + 1 }),
             ..RequestSpec::new(arrival, prompt_tokens, output)
+        })
+    }
+
+    /// The turn that was given up, once more. Its new part counts as tokens that no attempt before had.
+    pub(super) fn same_turn(&mut self, record: &RequestRecord, arrival: SimTime) -> Option<RequestSpec> {
+        let SessionTurn { session, turn, .. } = record.session?;
+        let said = &self.open.get(&session)?.said;
+        let entity = turn_entity(session, turn);
+        let (_, output) = self.lengths.draw(entity, entity);
+        Some(RequestSpec {
+            prompt: PromptContent::Segments(said.as_slice().into()),
+            ..RequestSpec::new(arrival, record.num_prompt_tokens, output)
         })
     }
 }

@@ -4,20 +4,16 @@ use kendall_des::{Distribution, SimDuration, SimTime, Streams};
 
 use super::*;
 use crate::request::PromptContent;
-use crate::{EngineConfig, EngineGauges, LinearCoefficients, Observer, Simulation, SimulationConfig};
+use crate::{
+    EngineConfig, EngineGauges, LinearCoefficients, Observer, RouterConfig, Simulation, SimulationConfig,
+};
 
 fn config(requests: u64) -> SyntheticConfig {
-    SyntheticConfig {
-        extent: Extent::Requests(requests),
-        arrivals: Arrivals::Poisson { rate_per_s: 10.0 },
-        rescale: false,
-        lengths: LengthSource::Distributions {
-            prompt: Distribution::uniform(10.0, 100.0).unwrap(),
-            output: Distribution::uniform(1.0, 30.0).unwrap(),
-        },
-        contents: Contents::default(),
-        sessions: None,
-    }
+    let class = RequestClass::new(LengthSource::Distributions {
+        prompt: Distribution::uniform(10.0, 100.0).unwrap(),
+        output: Distribution::uniform(1.0, 30.0).unwrap(),
+    });
+    SyntheticConfig::new(Extent::Requests(requests), Arrivals::Poisson { rate_per_s: 10.0 }, class)
 }
 
 fn all(config: &SyntheticConfig) -> Vec<RequestSpec> {
@@ -43,6 +39,7 @@ fn play(workload: impl Workload + 'static) -> Vec<RequestRecord> {
         engine: EngineConfig::default(),
         step_time,
         replicas: 1,
+        router: RouterConfig::default(),
         front_end: SimDuration::ZERO,
     };
     Simulation::new(&config, Box::new(workload), Records::default()).unwrap().run().unwrap().1.0
@@ -69,7 +66,8 @@ fn a_workload_of_a_duration_ends_there() {
 fn a_shared_prefix_comes_on_top_and_its_groups_are_unequal() {
     let plain = all(&config(2_000));
     let mut config = config(2_000);
-    config.contents = Contents { prefix_tokens: 512, prefix_groups: 10, zipf: 1.0, distinct_prompts: None };
+    config.classes[0].contents =
+        Contents { prefix_tokens: 512, prefix_groups: 10, zipf: 1.0, distinct_prompts: None };
     let shared = all(&config);
     let mut sizes = std::collections::BTreeMap::new();
     for (plain, shared) in plain.iter().zip(&shared) {
@@ -87,7 +85,7 @@ fn a_shared_prefix_comes_on_top_and_its_groups_are_unequal() {
 #[test]
 fn repeated_prompts_hit_the_prefix_cache() {
     let mut config = config(300);
-    config.contents.distinct_prompts = Some(100);
+    config.classes[0].contents.distinct_prompts = Some(100);
     let workload = SyntheticWorkload::new(&config, Streams::new(5, 0)).unwrap();
     let records = play(workload);
     for record in &records {
@@ -100,7 +98,7 @@ fn repeated_prompts_hit_the_prefix_cache() {
 #[test]
 fn a_conversation_quotes_itself() {
     let mut config = config(20);
-    config.sessions = Some(SessionPlan {
+    config.classes[0].sessions = Some(SessionPlan {
         turns: Distribution::constant(4.0).unwrap(),
         think_time: Distribution::exponential(2.0).unwrap(),
     });

@@ -1,0 +1,189 @@
+//! One run: a workload played against a server, watched from outside.
+
+use kendall_des::{SimDuration, SimTime, Streams};
+use kendall_serving::{
+    BusyTime, CostModel, DecodeRun, EngineGauges, GoodputLimits, Observer, RequestRecord, RunEnd, RunMetrics,
+    Simulation, SimulationConfig, SimulationError, Workload,
+};
+use thiserror::Error;
+
+use crate::figures::{Facts, RunFigures};
+use crate::trend::Trend;
+
+/// Departures between two calls of [`Watch::departed`].
+const REQUESTS_A_LOOK: u64 = 1 << 12;
+
+/// Watches runs from outside, from several threads. It cannot change a result.
+pub trait Watch: Sync {
+    /// So many more requests left, in some run.
+    fn departed(&self, _requests: u64) {}
+
+    /// A run ended.
+    fn finished(&self) {}
+
+    /// Whether a user lost patience.
+    fn wants_to_stop(&self) -> bool {
+        false
+    }
+}
+
+/// Watches nothing.
+impl Watch for () {}
+
+/// Why a run gave no figures. `E` is what can go wrong with opening its workload.
+#[derive(Debug, Error)]
+pub enum RunError<E> {
+    /// Its workload could not be opened.
+    #[error("the workload could not be opened")]
+    Workload(E),
+    /// It could not start or go on.
+    #[error(transparent)]
+    Simulation(#[from] SimulationError),
+    /// The user stopped it.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// The server of an experiment and what counts as good.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// The server.
+    pub simulation: SimulationConfig,
+    /// Limits of a good request.
+    pub goodput: Option<GoodputLimits>,
+    /// What it costs, where its GPUs are known.
+    pub cost: Option<CostModel<'static>>,
+}
+
+/// Opens the workload of a replication: the same one whenever it is asked for the same number.
+pub trait Workloads: Sync {
+    /// What can go wrong.
+    type Error: Send;
+
+    /// The workload of this replication, from 0.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    fn open(&self, replication: u32) -> Result<Box<dyn Workload + Send>, Self::Error>;
+
+    /// What else draws random numbers in this replication, a router, draws from these streams.
+    fn streams(&self, replication: u32) -> Streams {
+        Streams::new(0, replication)
+    }
+}
+
+impl<E: Send, F: Fn(u32) -> Result<Box<dyn Workload + Send>, E> + Sync> Workloads for F {
+    type Error = E;
+
+    fn open(&self, replication: u32) -> Result<Box<dyn Workload + Send>, E> {
+        self(replication)
+    }
+}
+
+/// Plays one replication and keeps its figures.
+///
+/// # Errors
+/// If its workload cannot be opened, the run cannot start or go on, or the user stops it.
+pub fn play<W: Workloads>(
+    setting: &Setting,
+    workloads: &W,
+    replication: u32,
+    watch: &impl Watch,
+) -> Result<RunFigures, RunError<W::Error>> {
+    let workload = workloads.open(replication).map_err(RunError::Workload)?;
+    let config = &setting.simulation;
+    let metrics = RunMetrics::new(&config.engine, config.replicas, setting.goodput);
+    let seen = Seen { metrics, trend: Trend::new(), busy: BusyTime::new(config.replicas) };
+    let (end, seen) = observe(config, workload, workloads.streams(replication), seen, watch)?;
+    let metrics = seen.metrics.summary(end.end);
+    let busy = seen.busy.share(end.end);
+    let cost = setting.cost.and_then(|model| model.of(metrics.duration_s, metrics.total_output_tokens, busy));
+    let facts =
+        Facts { metrics: &metrics, end: &end, busy, cost: cost.as_ref(), growth: seen.trend.growth() };
+    Ok(RunFigures::of(&facts))
+}
+
+/// What a run of an experiment is seen by.
+struct Seen {
+    metrics: RunMetrics,
+    trend: Trend,
+    busy: BusyTime,
+}
+
+impl Observer for Seen {
+    fn token_gaps(&mut self, gap: SimDuration, n: u64) {
+        self.metrics.token_gaps(gap, n);
+    }
+
+    fn departed(&mut self, record: &RequestRecord) {
+        self.metrics.departed(record);
+        self.trend.departed(record);
+    }
+
+    fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
+        self.metrics.gauges(replica, now, gauges);
+        self.busy.gauges(replica, now, gauges);
+    }
+
+    fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
+        self.metrics.decode_run(replica, run);
+    }
+}
+
+/// Plays a workload with an observer.
+///
+/// # Errors
+/// As [`play`].
+pub(crate) fn observe<O: Observer, E>(
+    config: &SimulationConfig,
+    workload: Box<dyn Workload + Send>,
+    streams: Streams,
+    observer: O,
+    watch: &impl Watch,
+) -> Result<(RunEnd, O), RunError<E>> {
+    let watched = Watched { observer, watch, departed: 0, stop: false };
+    let simulation =
+        Simulation::new(config, workload, watched).map_err(SimulationError::from)?.with_streams(streams);
+    let (end, watched) = simulation.run()?;
+    if end.interrupted {
+        return Err(RunError::Interrupted);
+    }
+    watch.departed(watched.departed % REQUESTS_A_LOOK);
+    watch.finished();
+    Ok((end, watched.observer))
+}
+
+/// Counts departures for whoever watches, and passes everything on.
+struct Watched<'w, O, W> {
+    observer: O,
+    watch: &'w W,
+    departed: u64,
+    stop: bool,
+}
+
+impl<O: Observer, W: Watch> Observer for Watched<'_, O, W> {
+    fn token_gaps(&mut self, gap: SimDuration, n: u64) {
+        self.observer.token_gaps(gap, n);
+    }
+
+    fn departed(&mut self, record: &RequestRecord) {
+        self.observer.departed(record);
+        self.departed += 1;
+        if self.departed.is_multiple_of(REQUESTS_A_LOOK) {
+            self.watch.departed(REQUESTS_A_LOOK);
+            self.stop = self.watch.wants_to_stop();
+        }
+    }
+
+    fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
+        self.observer.gauges(replica, now, gauges);
+    }
+
+    fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
+        self.observer.decode_run(replica, run);
+    }
+
+    fn wants_to_stop(&self) -> bool {
+        self.stop
+    }
+}
