@@ -127,13 +127,14 @@ fn stationary(system: &System, states: &[State]) -> Vec<f64> {
         logs.iter().map(|w| libm::exp(w - top)).collect()
     };
     let exponential = weights(&exponential);
-    if states.len() <= batch {
-        let total: f64 = exponential.iter().sum();
-        return exponential.iter().map(|w| w / total).collect();
-    }
     let diffusion = weights(&diffusion);
-    let (below, waits): (f64, f64) = (exponential[..batch].iter().sum(), exponential[batch..].iter().sum());
-    let tail: f64 = diffusion[batch..].iter().sum();
+    let tail: f64 = diffusion.iter().skip(batch).sum();
+    let (below, waits): (f64, f64) =
+        (exponential.iter().take(batch).sum(), exponential.iter().skip(batch).sum());
+    if tail <= 0.0 || waits <= 0.0 {
+        // The KV cache is full before the batch is.
+        return exponential.iter().map(|w| w / (below + waits)).collect();
+    }
     let total = below + waits;
     let head = exponential[..batch].iter().map(|w| w / total);
     head.chain(diffusion[batch..].iter().map(|w| w / tail * waits / total)).collect()

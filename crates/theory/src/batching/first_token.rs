@@ -37,6 +37,8 @@ pub(super) struct Grid {
 const STEPS_OF_DECODE: f64 = 0.4;
 /// Points of a prefill step of four mean prompts.
 const PREFILL_POINTS: f64 = 400.0;
+/// What is found more rarely is left out.
+const RARE: f64 = 1e-10;
 /// Probability of what lies beyond the grid.
 const BEYOND: f64 = 1e-7;
 
@@ -46,13 +48,13 @@ pub(super) fn law(system: &System, kv: &KvTable, moves: &PhaseMoves, found: &[Fo
     let batch = system.max_batch();
     let starts: Vec<_> = found
         .iter()
-        .filter(|f| f.count >= batch && f.chance > 0.0)
+        .filter(|f| f.count >= batch && f.chance > RARE * total)
         .map(|f| (f.count + 1 - batch, f.phases.clone()))
         .collect();
     let clocks = departures(moves, &starts);
     let waiting: Vec<Waiting> = found
         .iter()
-        .filter(|f| f.count >= batch && f.chance > 0.0)
+        .filter(|f| f.count >= batch && f.chance > RARE * total)
         .zip(&clocks)
         .map(|(f, clock)| Waiting::new(system, kv, f, clock, grid.curve_points))
         .collect();
@@ -62,7 +64,7 @@ pub(super) fn law(system: &System, kv: &KvTable, moves: &PhaseMoves, found: &[Fo
     let step_s = (horizon_s / points as f64).max(finest_step_s);
     let mut rounds = Rounds::new(system, kv, step_s, grid.most_joined);
     let mut law = TimeLaw::zero(step_s);
-    for f in found.iter().filter(|f| f.count < batch && f.chance > 1e-12 * total) {
+    for f in found.iter().filter(|f| f.count < batch && f.chance > RARE * total) {
         law.add(&free_place(system, &mut rounds, f), f.chance / total);
     }
     if !waiting.is_empty() {
@@ -138,11 +140,11 @@ impl Waiting {
     }
 
     /// On the grid, later by a time that may be negative.
-    fn law(&self, step_s: f64, later_s: f64) -> TimeLaw {
+    fn law(&self, step_s: f64, later_s: f64, points: usize) -> TimeLaw {
         let mut mass = Vec::new();
         let (mut before, mut i) = (0.0, 0);
         let mut point = 0_u32;
-        while i < self.curve.len() {
+        while i < self.curve.len() && mass.len() + 1 < points {
             let t = (f64::from(point) + 0.5) * step_s - later_s;
             while i < self.curve.len() && self.curve[i].0 < t {
                 i += 1;
@@ -159,6 +161,8 @@ impl Waiting {
             before = p;
             point += 1;
         }
+        // What lies beyond the grid is at its end.
+        mass.push((1.0 - before).max(0.0));
         TimeLaw::new(step_s, mass)
     }
 }
@@ -193,7 +197,7 @@ fn in_queue(system: &System, rounds: &mut Rounds<'_>, waiting: &[Waiting], fouri
         }
         // Those that enter now are shorter than the law of `one` by so much.
         let later_s = w.place as f64 * (system.steps().prefill_s(w.prompt, batch) - mean_s);
-        let law = w.law(step_s, later_s).weighted(|_| w.chance);
+        let law = w.law(step_s, later_s, fourier.points()).weighted(|_| w.chance);
         let mut term = fourier.of(&law);
         if let Some((joined, later)) = w.prefill {
             let rest = rests.entry((joined, later)).or_insert_with(|| {

@@ -2,6 +2,9 @@
 
 use super::kv::OutputMoments;
 
+/// The equal phases together take at least one part in so many of the mean: faster ones say nothing and cost many jumps.
+const FASTEST: usize = 10;
+
 /// A Coxian law in canonical order with mean one: with probability `slow_start` a slow phase first, then equal phases.
 ///
 /// Three moments fix the three parameters (the slow phase's probability and mean, the mean of the rest) for each number of
@@ -53,7 +56,7 @@ impl Phases {
         };
         let points = 4000;
         let grid = |i: usize| i as f64 / points as f64;
-        let best = (1..points)
+        let best = (points / FASTEST..points)
             .filter_map(|i| error(grid(i)).map(|miss| (i, miss)))
             .min_by(|a, b| a.1.total_cmp(&b.1))?
             .0;

@@ -6,7 +6,7 @@
 use super::phases::PhaseMoves;
 
 /// A bound on uniformised jumps, for outputs with a very slow phase.
-const MOST_JUMPS: usize = 20_000;
+const MOST_JUMPS: usize = 40_000;
 
 /// Law of the `k`-th departure as a mixture of Erlang laws: `reached[j]` is the probability that `j` uniformised jumps
 /// suffice.
