@@ -15,7 +15,7 @@ mod record;
 mod request;
 pub mod scenario;
 mod simulation;
-mod step_time;
+pub mod step_time;
 pub mod workload;
 
 pub use engine::{
@@ -34,4 +34,4 @@ pub use request::{
     WorkloadError,
 };
 pub use simulation::{RunEnd, Simulation, SimulationConfig, SimulationError, StalledRequests};
-pub use step_time::{BatchShape, LinearCoefficients};
+pub use step_time::{BatchShape, LinearCoefficients, RooflineSteps, StepTimeModel};

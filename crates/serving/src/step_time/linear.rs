@@ -1,40 +1,9 @@
-//! How long a step takes, as a function of the shape of its batch.
+//! The linear step-time model: what calibration fits to measured steps.
 
 use kendall_des::SimDuration;
 use serde::{Deserialize, Serialize};
 
-/// What a step-time model sees of a batch. Sums of integers, so that the shapes of a run of decode steps form an
-/// arithmetic progression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct BatchShape {
-    /// Tokens of prompts (and of recomputation after a preemption).
-    pub prefill_tokens: u64,
-    /// Sum over prefill chunks of the context length after the chunk.
-    pub prefill_context_tokens: u64,
-    /// Sum over prefill chunks of chunk length times context length: the work of prefill attention.
-    pub prefill_attention: u64,
-    /// Sequences that compute the one token they generated last.
-    pub decode_seqs: u64,
-    /// Sum of their context lengths after the step.
-    pub decode_context_tokens: u64,
-    /// Sequences that were admitted in this step.
-    pub new_seqs: u64,
-}
-
-impl BatchShape {
-    /// Adds the row of a decoding sequence whose context is `context` tokens after the step.
-    pub fn add_decode(&mut self, context: u64) {
-        self.decode_seqs += 1;
-        self.decode_context_tokens += context;
-    }
-
-    /// Adds a prefill chunk of `tokens` that ends at a context of `context` tokens.
-    pub fn add_prefill(&mut self, tokens: u64, context: u64) {
-        self.prefill_tokens += tokens;
-        self.prefill_context_tokens += context;
-        self.prefill_attention += tokens * context;
-    }
-}
+use super::BatchShape;
 
 /// Step time linear in the batch shape, in integer picoseconds: what calibration fits and what can be summed exactly.
 ///
