@@ -60,7 +60,7 @@ pub fn replay(
     let place: Vec<usize> = requests.iter().map(|&(place, _)| place).collect();
     let config = SimulationConfig {
         engine: EngineConfig { one_by_one, ..scenario.engine(&golden.vllm_version) },
-        step_time: scenario.step_time(),
+        step_time: scenario.step_time().into(),
         replicas: 1,
         front_end: SimDuration::ZERO,
     };

@@ -60,7 +60,12 @@ fn two_equals() -> Scenario {
     let step_time = LinearCoefficients { base_ps: 1_000_000_000, ..LinearCoefficients::default() };
     let requests = vec![RequestSpec::new(SimTime::ZERO, 1, 22), RequestSpec::new(SimTime::ZERO, 1, 25)];
     Scenario {
-        config: SimulationConfig { engine, step_time, replicas: 1, front_end: SimDuration::ZERO },
+        config: SimulationConfig {
+            engine,
+            step_time: step_time.into(),
+            replicas: 1,
+            front_end: SimDuration::ZERO,
+        },
         requests,
     }
 }

@@ -3,7 +3,7 @@
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::{
     EngineConfig, LinearCoefficients, PromptContent, RequestSpec, SchedulingPolicy, SelfPreemption,
-    SimulationConfig, TokenSegment, TokenStream,
+    SimulationConfig, StepTimeModel, TokenSegment, TokenStream,
 };
 use proptest::prelude::*;
 
@@ -70,7 +70,7 @@ fn engines() -> impl Strategy<Value = EngineConfig> {
 }
 
 /// No time at all, whole ticks, or every coefficient at once.
-fn step_times() -> impl Strategy<Value = LinearCoefficients> {
+fn step_times() -> impl Strategy<Value = StepTimeModel> {
     let all = (0..20_000_000_000_u64, any::<[u8; 6]>()).prop_map(|(base_ps, [a, b, c, d, e, f])| {
         LinearCoefficients {
             base_ps,
@@ -84,7 +84,7 @@ fn step_times() -> impl Strategy<Value = LinearCoefficients> {
     });
     let ticks = (1..=4_u64)
         .prop_map(|n| LinearCoefficients { base_ps: n * TICK_PS, ..LinearCoefficients::default() });
-    prop_oneof![1 => Just(LinearCoefficients::default()), 3 => ticks, 4 => all]
+    prop_oneof![1 => Just(LinearCoefficients::default()), 3 => ticks, 4 => all].prop_map(StepTimeModel::from)
 }
 
 /// A request before it is known how long a sequence may be and which requests came before it.

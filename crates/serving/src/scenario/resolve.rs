@@ -410,10 +410,10 @@ fn resolve_step_time(
     hardware: &Hardware,
     version: EngineVersion,
     ledger: &mut Ledger,
-) -> Result<(crate::step_time::LinearCoefficients, StepTimeSource), ScenarioError> {
+) -> Result<(crate::step_time::StepTimeModel, StepTimeSource), ScenarioError> {
     if let Some(StepTime::Linear(coefficients)) = &server.step_time {
         ledger.add("step_time", "linear".into(), "scenario".into(), Treatment::Modelled, "");
-        return Ok((*coefficients, StepTimeSource::Scenario));
+        return Ok(((*coefficients).into(), StepTimeSource::Scenario));
     }
     let (gpu, model) = hardware.both("give `step_time`")?;
     let tp = hardware.tensor_parallel_size;
@@ -428,12 +428,12 @@ fn resolve_step_time(
             note,
         );
         let source = StepTimeSource::Calibrated { profile: Box::new(profile.clone()) };
-        return Ok((profile.coefficients, source));
+        return Ok((profile.coefficients.into(), source));
     }
     let profile = catalog::estimate(gpu, model, tp).map_err(|error| at("model", &error))?;
     let note = "ESTIMATE from datasheets: this GPU and model were not measured";
     ledger.add("step_time", profile.name.clone(), "datasheet estimate".into(), Treatment::Approximated, note);
-    Ok((profile.coefficients, StepTimeSource::Estimate { profile: Box::new(profile) }))
+    Ok((profile.coefficients.into(), StepTimeSource::Estimate { profile: Box::new(profile) }))
 }
 
 fn resolve_front_end(
