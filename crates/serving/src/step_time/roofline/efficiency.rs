@@ -66,8 +66,10 @@ pub struct AllReduce {
     pub latency_us: f64,
     /// More of it for each other GPU (us).
     pub latency_us_per_peer: f64,
-    /// Share of the link's bandwidth.
+    /// Share of the link's bandwidth that two GPUs attain.
     pub bandwidth: f64,
+    /// How much more GPUs crowd the links: `g` of them attain `(2 / g)^sharing` of that.
+    pub sharing: f64,
 }
 
 /// What an engine adds to its kernels.
@@ -80,10 +82,18 @@ pub struct Engine {
     pub layer_us: f64,
     /// Every sequence of a step: sampling, bookkeeping, detokenising (us).
     pub sequence_us: f64,
+    /// Every logit that is sorted for top-k and top-p: a sequence times a word of the GPU's vocabulary, or of the whole
+    /// one where the logits were gathered (ns).
+    pub sort_logit_ns: f64,
     /// Every layer of a step with prompt tokens, which runs in pieces and not as one CUDA graph (us).
     pub mixed_layer_us: f64,
     /// A step with more than one GPU: the slowest of the workers, and telling them (us).
     pub workers_us: f64,
+    /// Every step of an engine without asynchronous scheduling: scheduling, input preparation and output processing
+    /// that no batch in flight hides (us).
+    pub synchronous_step_us: f64,
+    /// The same for every sequence of such a step (us).
+    pub synchronous_sequence_us: f64,
     /// From the client's send until the engine has the request (ms).
     pub front_end_ms: f64,
 }

@@ -33,6 +33,8 @@ pub struct WeightFormat {
 impl WeightFormat {
     /// bfloat16 or float16.
     pub const SIXTEEN_BITS: Self = Self { bytes: 2.0, fp8_compute: false };
+    /// fp8 weights and activations.
+    pub const FP8: Self = Self { bytes: 1.0, fp8_compute: true };
 }
 
 /// Feed-forward experts of one layer on one GPU.
@@ -126,7 +128,8 @@ impl<'a> Device<'a> {
         }
         let sent = bytes * 2.0 * (self.gpus - 1.0) / self.gpus;
         let latency_us = self.all_reduce.latency_us + self.all_reduce.latency_us_per_peer * (self.gpus - 1.0);
-        latency_us * US + sent / (self.gpu.link_gb_per_s() * 1e9 * self.all_reduce.bandwidth)
+        let attained = self.all_reduce.bandwidth * libm::pow(2.0 / self.gpus, self.all_reduce.sharing);
+        latency_us * US + sent / (self.gpu.link_gb_per_s() * 1e9 * attained)
     }
 
     fn at_corner(&self, corner: &Corner, compute_s: f64, bytes: f64) -> f64 {

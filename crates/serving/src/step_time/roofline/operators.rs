@@ -20,6 +20,10 @@ pub struct Deployment<'a> {
     pub tensor_parallel_size: u32,
     /// Bytes of an element of the KV cache: 2, or 1 for fp8.
     pub kv_dtype_bytes: u32,
+    /// Whether the next step is scheduled while one is running, which hides the work of the CPU.
+    pub async_scheduling: bool,
+    /// Whether requests are sampled with top-k or top-p by an engine that sorts the logits (vLLM up to 0.15).
+    pub sorts_logits: bool,
 }
 
 /// The operators of one step on one GPU, in seconds.
@@ -43,7 +47,8 @@ pub struct Operators<'a> {
     shared_width: f64,
     vocabulary: f64,
     kv_dtype_bytes: f64,
-    workers: bool,
+    overhead_step: f64,
+    overhead_row: f64,
 }
 
 impl<'a> Operators<'a> {
@@ -71,6 +76,16 @@ impl<'a> Operators<'a> {
             hidden: width(model.hidden_size),
             width: width(model.moe_intermediate_size) / gpus,
         });
+        let engine = &efficiencies.engine;
+        let workers_us = if of.tensor_parallel_size > 1 { engine.workers_us } else { 0.0 };
+        let (synchronous_step_us, synchronous_sequence_us) = if of.async_scheduling {
+            (0.0, 0.0)
+        } else {
+            (engine.synchronous_step_us, engine.synchronous_sequence_us)
+        };
+        // Logits are gathered before they are sampled: all of the vocabulary, whatever the number of GPUs.
+        let sort_s =
+            if of.sorts_logits { engine.sort_logit_ns * 1e-9 * width(model.vocab_size) } else { 0.0 };
         let windowed = f64::from(model.num_sliding_window_layers());
         Ok(Self {
             device: Device::new(
@@ -79,7 +94,7 @@ impl<'a> Operators<'a> {
                 efficiencies.all_reduce_of(of.gpu),
                 of.tensor_parallel_size,
             ),
-            engine: &efficiencies.engine,
+            engine,
             weights,
             expert_weights,
             layers,
@@ -96,15 +111,15 @@ impl<'a> Operators<'a> {
             shared_width: width(model.moe_intermediate_size * model.num_shared_experts) / gpus,
             vocabulary: width(model.vocab_size) / gpus,
             kv_dtype_bytes: f64::from(of.kv_dtype_bytes),
-            workers: of.tensor_parallel_size > 1,
+            overhead_step: (engine.step_us + workers_us + synchronous_step_us) * US,
+            overhead_row: (engine.sequence_us + synchronous_sequence_us) * US + sort_s,
         })
     }
 
     /// What every step takes: overheads, and one attention launch for each layer.
     pub fn step(&self) -> f64 {
-        let workers_us = if self.workers { self.engine.workers_us } else { 0.0 };
         let layer_s = self.engine.layer_us * US + self.device.attention_latency();
-        (self.engine.step_us + workers_us) * US + self.layers * layer_s
+        self.overhead_step + self.layers * layer_s
     }
 
     /// What a step with prompt tokens takes besides.
@@ -134,7 +149,7 @@ impl<'a> Operators<'a> {
         let device = &self.device;
         device.gemm(rows, self.vocabulary, self.hidden, WeightFormat::SIXTEEN_BITS)
             + device.elementwise(rows * self.vocabulary * BYTES_PER_LOGIT)
-            + rows * self.engine.sequence_us * US
+            + rows * self.overhead_row
     }
 
     /// Attention of a decoding sequence besides its context: a row in every layer, the window of local layers.
@@ -193,10 +208,7 @@ fn formats(precision: WeightPrecision) -> Option<(WeightFormat, WeightFormat)> {
     let sixteen = WeightFormat::SIXTEEN_BITS;
     match precision {
         WeightPrecision::Bf16 | WeightPrecision::Fp16 => Some((sixteen, sixteen)),
-        WeightPrecision::Fp8 => {
-            let fp8 = WeightFormat { bytes: 1.0, fp8_compute: true };
-            Some((fp8, fp8))
-        }
+        WeightPrecision::Fp8 => Some((WeightFormat::FP8, WeightFormat::FP8)),
         // 32 weights of 4 bits share a scale of 8 bits; before Blackwell they are widened to 16 bits to compute.
         WeightPrecision::Mxfp4 => Some((sixteen, WeightFormat { bytes: 17.0 / 32.0, fp8_compute: false })),
         WeightPrecision::Unknown => None,
