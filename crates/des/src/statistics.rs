@@ -49,9 +49,58 @@ impl Progression {
 
     /// Sum of the first `n` values (ps).
     pub fn sum_of_first(&self, n: u64) -> u128 {
-        let pairs = u128::from(n) * u128::from(n.saturating_sub(1)) / 2;
-        u128::from(self.first.as_ps()) * u128::from(n) + u128::from(self.growth.as_ps()) * pairs
+        let (first, growth) = (self.first.as_ps(), self.growth.as_ps());
+        // Nearly always 64 bits are enough.
+        let narrow = || {
+            let pairs = n.checked_mul(n.saturating_sub(1))? / 2;
+            first.checked_mul(n)?.checked_add(growth.checked_mul(pairs)?)
+        };
+        narrow().map_or_else(
+            || u128::from(first) * u128::from(n) + u128::from(growth) * sum_of_indices(n),
+            u128::from,
+        )
     }
+
+    /// How many of the values, from the first on and `limit` at most, sum to less than `total` (ps).
+    pub fn count_below(&self, total: u64, limit: u64) -> u64 {
+        // Where the parabola reaches the total, nearly; whole numbers settle the rest.
+        let (first, growth) = (self.first.as_ps() as f64, self.growth.as_ps() as f64);
+        let linear = first - growth / 2.0;
+        let root = linear + (linear * linear + 2.0 * growth * total as f64).sqrt();
+        let guess = if root > 0.0 { 2.0 * total as f64 / root } else { f64::MAX };
+        let mut n = (guess as u64).min(limit);
+        while n > 0 && self.sum_of_first(n) >= u128::from(total) {
+            n -= 1;
+        }
+        while n < limit && self.sum_of_first(n + 1) < u128::from(total) {
+            n += 1;
+        }
+        n
+    }
+
+    /// The area under a value that is `value` during the first duration, `value + growth` during the second, and so on.
+    pub fn area_under_ramp(&self, value: u64, growth: u64) -> u128 {
+        let (value, growth) = (u128::from(value), u128::from(growth));
+        let (first, step) = (u128::from(self.first.as_ps()), u128::from(self.growth.as_ps()));
+        value * first * u128::from(self.count)
+            + (value * step + growth * first) * sum_of_indices(self.count)
+            + growth * step * sum_of_squares(self.count)
+    }
+}
+
+/// 0 + 1 + ... + (n - 1)
+fn sum_of_indices(n: u64) -> u128 {
+    u128::from(n) * u128::from(n.saturating_sub(1)) / 2
+}
+
+/// The sum of the squares of 0, 1, ..., n - 1.
+fn sum_of_squares(n: u64) -> u128 {
+    if n < 1 << 20 {
+        // 64-bit division is much faster.
+        return u128::from(n * n.saturating_sub(1) * (2 * n).saturating_sub(1) / 6);
+    }
+    let n = u128::from(n);
+    n * (n - 1) * (2 * n - 1) / 6
 }
 
 /// One duration a customer: count, exact sum, extremes, and the exact sum of squares for a variance.
@@ -81,9 +130,12 @@ impl Tally {
             return;
         }
         self.count += n;
-        self.sum_ps += u128::from(value.as_ps()) * u128::from(n);
-        let ps = u128::from(value.as_ps());
-        self.sum_squares_ps2.add_product(ps * ps, n);
+        let sum = u128::from(value.as_ps()) * u128::from(n);
+        self.sum_ps += sum;
+        match u64::try_from(sum) {
+            Ok(sum) => self.sum_squares_ps2.add(u128::from(sum) * u128::from(value.as_ps())),
+            Err(_) => self.sum_squares_ps2.add_product(u128::from(value.as_ps()).pow(2), n),
+        }
         self.min = Some(self.min.map_or(value, |min| min.min(value)));
         self.max = Some(self.max.map_or(value, |max| max.max(value)));
     }
@@ -93,12 +145,18 @@ impl Tally {
         let Some(last) = values.count.checked_sub(1).filter(|_| n > 0) else { return };
         let k = u128::from(values.count);
         let (first, growth) = (u128::from(values.first.as_ps()), u128::from(values.growth.as_ps()));
-        let (indices, squares) = (k * (k - 1) / 2, k * (k - 1) * (2 * k - 1) / 6);
+        let (indices, squares) = (sum_of_indices(values.count), sum_of_squares(values.count));
         self.count += values.count * n;
         self.sum_ps += values.sum_of_first(values.count) * u128::from(n);
-        self.sum_squares_ps2.add_product(k * first * first, n);
-        self.sum_squares_ps2.add_product(2 * first * growth * indices, n);
-        self.sum_squares_ps2.add_product(growth * growth * squares, n);
+        // Below 2^47 ps, two minutes, a sum of so many squares fits in 128 bits.
+        if values.value(last).as_ps() < 1 << 47 && values.count < 1 << 16 && n < 1 << 16 {
+            let sum = k * (first * first) + 2 * first * growth * indices + growth * growth * squares;
+            self.sum_squares_ps2.add(sum * u128::from(n));
+        } else {
+            self.sum_squares_ps2.add_product(k * first * first, n);
+            self.sum_squares_ps2.add_product(2 * first * growth * indices, n);
+            self.sum_squares_ps2.add_product(growth * growth * squares, n);
+        }
         self.min = Some(self.min.map_or(values.first, |min| min.min(values.first)));
         let last = values.value(last);
         self.max = Some(self.max.map_or(last, |max| max.max(last)));
@@ -168,30 +226,6 @@ impl TimeWeighted {
         self.max = self.max.max(value);
     }
 
-    /// The value grows by `growth` at `now` and after each of the `gaps`: the same as one by one, to the bit.
-    ///
-    /// # Panics
-    /// If `now` lies before the last change.
-    pub fn ramp(&mut self, now: SimTime, gaps: &Progression, growth: u64) {
-        if growth == 0 {
-            return;
-        }
-        self.set(now, self.value + growth);
-        let k = u128::from(gaps.count);
-        if k == 0 {
-            return;
-        }
-        // The sum over i < k of (value + growth i)(first + step i).
-        let (value, growth) = (u128::from(self.value), u128::from(growth));
-        let (first, step) = (u128::from(gaps.first.as_ps()), u128::from(gaps.growth.as_ps()));
-        let (indices, squares) = (k * (k - 1) / 2, k * (k - 1) * (2 * k - 1) / 6);
-        self.integral +=
-            value * first * k + (value * step + growth * first) * indices + growth * step * squares;
-        self.last_change = now + SimDuration::from_ps(gaps.sum_of_first(gaps.count) as u64);
-        self.value += growth as u64 * gaps.count;
-        self.max = self.max.max(self.value);
-    }
-
     /// Adds the area since the last change, up to `now`.
     fn advance(&mut self, now: SimTime) {
         self.integral += u128::from((now - self.last_change).as_ps()) * u128::from(self.value);
@@ -259,18 +293,27 @@ mod tests {
         }
 
         #[test]
-        fn ramps_add_up(first in 0_u64..1 << 40, growth in 0_u64..1 << 20, count in 0_u64..300, by in 0_u64..50) {
+        fn ramps_add_up(first in 0_u64..1 << 40, growth in 0_u64..1 << 20, count in 0_u64..300, value in 0_u64..1 << 20, by in 0_u64..50) {
             let gaps = Progression { first: SimDuration::from_ps(first), growth: SimDuration::from_ps(growth), count };
-            let start = SimTime::from_ps(77);
-            let (mut at_once, mut one_by_one) = (TimeWeighted::new(start, 5), TimeWeighted::new(start, 5));
-            let mut now = start + SimDuration::from_ps(1_000);
-            at_once.ramp(now, &gaps, by);
-            one_by_one.set(now, one_by_one.value() + by);
+            let mut one_by_one = TimeWeighted::new(SimTime::ZERO, value);
+            let mut now = SimTime::ZERO;
             for i in 0..count {
                 now = now + gaps.value(i);
                 one_by_one.set(now, one_by_one.value() + by);
             }
-            prop_assert_eq!(at_once, one_by_one);
+            prop_assert_eq!(gaps.area_under_ramp(value, by), one_by_one.integral(now));
+        }
+
+        #[test]
+        fn the_longest_sum_below_a_total_is_found(
+            first in 0_u64..1 << 40, growth in 0_u64..1 << 30, limit in 0_u64..3_000, target in 0_u64..3_100, slack in -1_i64..2,
+        ) {
+            let values = Progression { first: SimDuration::from_ps(first), growth: SimDuration::from_ps(growth), count: 0 };
+            let total = (values.sum_of_first(target) as u64).saturating_add_signed(slack);
+            let n = values.count_below(total, limit);
+            prop_assert!(n <= limit);
+            prop_assert!(n == 0 || values.sum_of_first(n) < u128::from(total));
+            prop_assert!(n == limit || values.sum_of_first(n + 1) >= u128::from(total));
         }
     }
 

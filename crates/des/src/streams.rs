@@ -50,7 +50,7 @@ pub struct Stream {
     next_entity: u64,
 }
 
-const DRAWS_PER_BLOCK: usize = 8;
+const BYTES_PER_BLOCK: usize = 64;
 /// `ChaCha` counts 32-bit words; a block has sixteen.
 const WORDS_PER_BLOCK: u128 = 16;
 
@@ -61,10 +61,8 @@ impl Stream {
             self.blocks.set_word_pos(u128::from(entity) * WORDS_PER_BLOCK);
         }
         self.next_entity = entity.wrapping_add(1);
-        let mut block = [0; DRAWS_PER_BLOCK];
-        for draw in &mut block {
-            *draw = self.blocks.next_u64();
-        }
+        let mut block = [0; BYTES_PER_BLOCK];
+        self.blocks.fill_bytes(&mut block);
         EntityRng { block, used: 0, address: (self.streams, self.purpose, entity), overflow: None }
     }
 }
@@ -72,7 +70,8 @@ impl Stream {
 /// The random numbers of one entity, drawn in order.
 #[derive(Debug)]
 pub struct EntityRng {
-    block: [u64; DRAWS_PER_BLOCK],
+    block: [u8; BYTES_PER_BLOCK],
+    /// Bytes of it that were drawn.
     used: usize,
     address: (Streams, Purpose, u64),
     overflow: Option<Box<ChaCha8Rng>>,
@@ -81,9 +80,9 @@ pub struct EntityRng {
 impl EntityRng {
     /// The next 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
-        if let Some(&draw) = self.block.get(self.used) {
-            self.used += 1;
-            return draw;
+        if let Some(draw) = self.block[self.used..].first_chunk() {
+            self.used += 8;
+            return u64::from_le_bytes(*draw);
         }
         let (streams, purpose, entity) = self.address;
         self.overflow

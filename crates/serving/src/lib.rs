@@ -27,7 +27,7 @@ pub use metrics::{
     GaugeSummary, GoodputLimits, LatencyMetric, LatencySummary, MetricsSummary, QUANTILE_RELATIVE_ERROR,
     RunMetrics, TtftPartsSummary,
 };
-pub use observe::{DecodeRun, Observer};
+pub use observe::{DecodeRun, NewBlocks, Observer};
 pub use record::{RequestRecord, RequestStatus, RowKind, StepRecord, StepRow, TtftParts};
 pub use request::{
     PromptContent, RequestSpec, RequestStream, SessionTurn, TokenSegment, TokenStream, Workload,

@@ -15,6 +15,7 @@ use std::collections::BinaryHeap;
 use kendall_des::SimTime;
 
 use crate::kv::{Allocation, PrefixHit};
+use crate::observe::NewBlocks;
 use crate::record::RowKind;
 
 use super::request::{EngineRequest, Status};
@@ -32,6 +33,8 @@ pub(super) struct Cohort {
     pub context: u64,
     /// By phase: members that need a block in batch `b` have phase `b` modulo the block size.
     block_needs: Vec<u32>,
+    /// Phase of the next batch.
+    phase: u32,
     /// Members by the number of their last batch, then by order of admission.
     ends: BinaryHeap<Reverse<(u64, u64, Slot)>>,
     /// Running requests that are no members, in list order.
@@ -45,6 +48,8 @@ pub(crate) struct Membership {
     joined: u64,
     /// The last one.
     last: u64,
+    /// In which batches, modulo the block size, it needs a block: when its computed tokens fill whole ones.
+    block_phase: u32,
 }
 
 /// The members' part of a batch.
@@ -62,6 +67,7 @@ impl Cohort {
             num_rows: 0,
             context: 0,
             block_needs: vec![0; block_size as usize],
+            phase: 0,
             ends: BinaryHeap::new(),
             others: Vec::new(),
         }
@@ -81,16 +87,10 @@ impl Cohort {
         self.ends.peek().map(|Reverse((last, _, _))| *last)
     }
 
-    /// Blocks that the members need in a batch, as long as none joins or ends before.
-    pub(super) fn needs_at(&self, batch: u64) -> u32 {
-        self.block_needs[(batch % self.block_needs.len() as u64) as usize]
+    /// Blocks that the members need in so many batches from the next one on, as long as none joins or ends.
+    pub(super) fn new_blocks(&self, batches: u64) -> NewBlocks<'_> {
+        NewBlocks::new(&self.block_needs, self.phase as usize, batches)
     }
-}
-
-/// In which batch (modulo the block size) a member needs its blocks: when its computed tokens fill whole ones.
-fn block_phase(membership: Membership, computed_at_join: u32, block_size: u64) -> usize {
-    let fill = u64::from(computed_at_join) % block_size;
-    ((membership.joined % block_size + block_size - fill) % block_size) as usize
 }
 
 impl Engine {
@@ -120,16 +120,17 @@ impl Engine {
 
     /// The request becomes a member from the next batch on.
     fn join(&mut self, slot: Slot) {
-        let block_size = u64::from(self.config.block_size);
+        let block_size = self.config.block_size;
         let request = &self.requests[slot as usize];
         let last = self.next_batch + self.rows_to_come(request) - 1;
-        let membership = Membership { joined: self.next_batch, last };
-        let phase = block_phase(membership, request.num_computed_tokens, block_size);
         let cohort = &mut self.cohort;
+        let to_fill = (block_size - request.num_computed_tokens % block_size) % block_size;
+        let block_phase = (cohort.phase + to_fill) % block_size;
         cohort.num_rows += 1;
         cohort.context += u64::from(request.num_computed_tokens) + 1;
-        cohort.block_needs[phase] += 1;
+        cohort.block_needs[block_phase as usize] += 1;
         cohort.ends.push(Reverse((last, request.admission, slot)));
+        let membership = Membership { joined: self.next_batch, last, block_phase };
         self.requests[slot as usize].membership = Some(membership);
     }
 
@@ -155,7 +156,7 @@ impl Engine {
     /// Writes down what a member has computed and been given, as of the batches scheduled and processed so far.
     fn write_down(&mut self, slot: Slot) {
         let request = &mut self.requests[slot as usize];
-        let Some(Membership { joined, last }) = request.membership.take() else { return };
+        let Some(Membership { joined, last, .. }) = request.membership.take() else { return };
         let since_joined = |next: u64| (next.min(last + 1)).saturating_sub(joined) as u32;
         let scheduled = since_joined(self.next_batch);
         let processed = since_joined(self.next_result);
@@ -203,7 +204,7 @@ impl Engine {
     /// The row of a member in a batch, if it has one there.
     pub(super) fn member_row(&self, slot: Slot, batch: u64) -> Option<Row> {
         let request = &self.requests[slot as usize];
-        let Membership { joined, last } = request.membership?;
+        let Membership { joined, last, .. } = request.membership?;
         let before = request.num_computed_tokens + (batch.checked_sub(joined)? as u32);
         (batch <= last).then_some(Row {
             slot,
@@ -217,40 +218,44 @@ impl Engine {
 
     /// Blocks that members need in the next batch.
     pub(super) fn blocks_for_members(&self) -> u32 {
-        self.cohort.needs_at(self.next_batch)
+        self.cohort.block_needs[self.cohort.phase as usize]
+    }
+
+    /// So many more batches have been scheduled.
+    pub(super) fn count_batches(&mut self, count: u64) {
+        let block_size = u64::from(self.config.block_size);
+        self.next_batch += count;
+        let phase =
+            u64::from(self.cohort.phase) + if count < block_size { count } else { count % block_size };
+        self.cohort.phase = if phase < block_size { phase } else { phase - block_size } as u32;
     }
 
     /// Gives every member its row in the next batch. The caller has made sure of the blocks.
-    pub(super) fn schedule_members(&mut self, ending: Vec<Slot>) -> CohortRows {
+    pub(super) fn schedule_members(&mut self, rows: &mut CohortRows) {
         let batch = self.next_batch;
-        let needs = self.blocks_for_members();
         if self.kv.counts_only() {
-            self.kv.take_counted(needs);
+            self.kv.take_counted(self.blocks_for_members());
         } else {
             self.take_member_blocks(batch);
         }
-        let count = self.cohort.num_rows;
-        self.held_tokens += count;
-        let mut rows = CohortRows { count, ending };
-        rows.ending.clear();
-        while self.cohort.next_end() == Some(batch) {
-            let Some(Reverse((_, _, slot))) = self.cohort.ends.pop() else { break };
-            self.retire(slot, batch);
-            rows.ending.push(slot);
-        }
-        self.cohort.context += self.cohort.num_rows;
-        rows
+        rows.count = self.cohort.num_rows;
+        self.held_tokens += rows.count;
+        self.cohort.context += rows.count;
+        self.retire_ending(batch, &mut rows.ending);
     }
 
-    /// After its last batch a member has no more rows.
-    fn retire(&mut self, slot: Slot, batch: u64) {
-        let request = &self.requests[slot as usize];
-        let Some(membership) = request.membership else { return };
-        let computed = u64::from(request.num_computed_tokens);
-        let phase = block_phase(membership, request.num_computed_tokens, u64::from(self.config.block_size));
-        self.cohort.num_rows -= 1;
-        self.cohort.context -= computed + (batch - membership.joined) + 1;
-        self.cohort.block_needs[phase] -= 1;
+    /// Members whose last batch this is, the one scheduled last, have no more rows.
+    pub(super) fn retire_ending(&mut self, batch: u64, ending: &mut Vec<Slot>) {
+        while self.cohort.next_end() == Some(batch) {
+            let Some(Reverse((_, _, slot))) = self.cohort.ends.pop() else { break };
+            let request = &self.requests[slot as usize];
+            let Some(membership) = request.membership else { continue };
+            let next_context = u64::from(request.num_computed_tokens) + (batch + 1 - membership.joined) + 1;
+            self.cohort.num_rows -= 1;
+            self.cohort.context -= next_context;
+            self.cohort.block_needs[membership.block_phase as usize] -= 1;
+            ending.push(slot);
+        }
     }
 
     /// Takes blocks and caches full ones where the pool is kept block by block, in the order of the running list.

@@ -5,6 +5,7 @@
 
 mod cohort;
 mod config;
+mod in_flight;
 mod output;
 mod replica;
 mod request;
@@ -108,10 +109,6 @@ pub struct Engine {
     /// When the last result was processed.
     last_completion: SimTime,
     next_admission: u64,
-    /// A used vector of rows, kept so that the next step need not allocate one.
-    spare_rows: Vec<scheduler::Row>,
-    /// Likewise a vector of slots.
-    spare_slots: Vec<Slot>,
 }
 
 /// What an engine looks like between two steps.
@@ -151,8 +148,6 @@ impl Engine {
             running: Vec::new(),
             held_tokens: 0,
             totals: EngineTotals::default(),
-            spare_rows: Vec::new(),
-            spare_slots: Vec::new(),
         })
     }
 

@@ -13,32 +13,30 @@ use super::request::Status;
 use super::scheduler::{Row, SchedulerOutput};
 use super::{Engine, Slot};
 
-/// Who left when a step's result was processed, by number in the workload.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Departures {
-    pub finished: Vec<u64>,
-}
-
 impl Engine {
-    /// Processes the result of a step at `now`; `replica` names this engine in records.
+    /// Processes the result of a step at `now`; `replica` names this engine in records. Appends to `finished` who left, by
+    /// number in the workload.
     pub(super) fn update_from_output(
         &mut self,
         batch: &SchedulerOutput,
         replica: u32,
         now: SimTime,
+        finished: &mut Vec<u64>,
         observer: &mut impl Observer,
-    ) -> Departures {
-        let mut departures = Departures::default();
+    ) {
         self.next_result += 1;
-        let mut someone_ran_out = !batch.cohort.ending.is_empty();
         if batch.cohort.count > 0 {
             observer.token_gaps(now - self.last_completion, batch.cohort.count);
         }
         for &slot in &batch.cohort.ending {
             self.end_membership(slot, now);
-            departures.finished.push(self.requests[slot as usize].index);
+            finished.push(self.requests[slot as usize].index);
             self.leave(slot, RequestStatus::Finished, replica, now, observer);
+            if let Some(place) = self.running.iter().position(|&other| other == slot) {
+                self.running.remove(place);
+            }
         }
+        let mut someone_ran_out = false;
         // Most rows of a step share one gap between tokens: they are reported together.
         let (mut gap, mut gap_count) = (SimDuration::ZERO, 0);
         for row in &batch.rows {
@@ -56,7 +54,9 @@ impl Engine {
             }
             if let Some(this_gap) = self.append_token(*row, stale, now) {
                 if this_gap != gap {
-                    observer.token_gaps(gap, gap_count);
+                    if gap_count > 0 {
+                        observer.token_gaps(gap, gap_count);
+                    }
                     (gap, gap_count) = (this_gap, 0);
                 }
                 gap_count += 1;
@@ -65,18 +65,19 @@ impl Engine {
             if request.num_known_tokens >= self.config.max_model_len
                 || request.num_output_tokens() >= request.max_tokens
             {
-                departures.finished.push(request.index);
+                finished.push(request.index);
                 someone_ran_out |= request.status == Status::Running;
                 self.leave(row.slot, RequestStatus::Finished, replica, now, observer);
             }
         }
-        observer.token_gaps(gap, gap_count);
+        if gap_count > 0 {
+            observer.token_gaps(gap, gap_count);
+        }
         if someone_ran_out {
             self.running.retain(|&slot| self.requests[slot as usize].status == Status::Running);
             self.cohort.others.retain(|&slot| self.requests[slot as usize].status == Status::Running);
         }
         self.last_completion = now;
-        departures
     }
 
     /// The row is no longer in flight. Returns whether it was scheduled before a preemption.

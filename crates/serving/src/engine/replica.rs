@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use crate::observe::Observer;
 use crate::record::{RequestStatus, RowKind, StepRecord, StepRow};
 
-use super::output::Departures;
+use super::in_flight::InFlight;
 use super::request::Status;
 use super::scheduler::SchedulerOutput;
 use super::{Arrival, Engine, Slot};
@@ -36,7 +36,7 @@ pub struct Replica {
     pub(super) id: u32,
     pub(super) engine: Engine,
     pub(super) inbox: VecDeque<Input>,
-    pub(super) in_flight: VecDeque<Flight>,
+    pub(super) in_flight: InFlight,
     /// Where the requests are that a client may still abort.
     abortable: FxHashMap<u64, Slot>,
     /// Number of recorded steps.
@@ -47,23 +47,14 @@ pub struct Replica {
     pub(super) in_run: bool,
     /// Whether a batch in a run would have ended beyond the horizon.
     pub(super) beyond_horizon: bool,
-    /// A used vector of new blocks in a run.
-    pub(super) spare_blocks: Vec<(u64, u32)>,
+    /// Who left at the last result.
+    finished: Vec<u64>,
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum Input {
     Add(Arrival),
     Abort(u64),
-}
-
-/// A scheduled batch whose result has not been processed.
-#[derive(Debug, Clone)]
-pub(super) struct Flight {
-    pub batch: SchedulerOutput,
-    pub end: SimTime,
-    /// The step's record so far, where steps are recorded.
-    pub record: Option<Box<StepRecord>>,
 }
 
 impl Replica {
@@ -73,13 +64,13 @@ impl Replica {
             id,
             engine,
             inbox: VecDeque::new(),
-            in_flight: VecDeque::new(),
+            in_flight: InFlight::default(),
             abortable: FxHashMap::default(),
             num_recorded: 0,
             fruitless_steps: 0,
             in_run: false,
             beyond_horizon: false,
-            spare_blocks: Vec::new(),
+            finished: Vec::new(),
         }
     }
 
@@ -113,29 +104,27 @@ impl Replica {
     /// # Panics
     /// If nothing was in flight.
     pub fn complete(&mut self, now: SimTime, observer: &mut impl Observer) {
-        let mut flight = self.in_flight.pop_front().expect("a batch was in flight");
-        let aborted = self.abort_known(now, &mut flight.batch, observer);
-        let Departures { finished } = self.engine.update_from_output(&flight.batch, self.id, now, observer);
-        if flight.batch.cohort.count > 0
-            || flight.batch.rows.iter().any(|row| row.delivers)
-            || !aborted.is_empty()
-        {
+        let aborted = if self.abortable.is_empty() { Vec::new() } else { self.abort_known(now, observer) };
+        let flight = self.in_flight.oldest_mut().expect("a batch was in flight");
+        let batch = &flight.batch;
+        self.finished.clear();
+        self.engine.update_from_output(batch, self.id, now, &mut self.finished, observer);
+        if batch.cohort.count > 0 || batch.rows.iter().any(|row| row.delivers) || !aborted.is_empty() {
             self.fruitless_steps = 0;
         }
         if !self.abortable.is_empty() {
-            for index in &finished {
+            for index in &self.finished {
                 self.abortable.remove(index);
             }
         }
         if let Some(mut record) = flight.record.take() {
             record.end = now;
-            record.finished = finished;
+            record.finished.clone_from(&self.finished);
             record.aborted = aborted;
             record.free_blocks_end = self.engine.kv.num_free();
             observer.step(*record);
         }
-        self.engine.spare_rows = flight.batch.rows;
-        self.engine.spare_slots = flight.batch.cohort.ending;
+        self.in_flight.pop();
         observer.inspect(self.id, &self.engine);
     }
 
@@ -149,7 +138,7 @@ impl Replica {
             return Wake::Stalled;
         }
         self.in_run = false;
-        let Some(oldest) = self.in_flight.front() else { return Wake::OnArrival };
+        let Some(oldest) = self.in_flight.oldest() else { return Wake::OnArrival };
         match self.end_of_run(observer.wants_steps()) {
             Some(end) => {
                 self.in_run = true;
@@ -163,8 +152,9 @@ impl Replica {
     pub(super) fn launch_all(&mut self, now: SimTime, observer: &mut impl Observer) -> bool {
         let depth = if self.engine.config.async_scheduling { 2 } else { 1 };
         while self.in_flight.len() < depth && self.engine.has_unfinished() {
-            let Some(flight) = self.launch(now, observer) else { return false };
-            self.in_flight.push_back(flight);
+            if !self.launch(now, observer) {
+                return false;
+            }
             self.fruitless_steps += 1;
         }
         observer.gauges(self.id, now, self.engine.gauges());
@@ -172,57 +162,28 @@ impl Replica {
         true
     }
 
-    /// Schedules one batch and hands it to the device, which runs batches one after another.
-    fn launch(&mut self, now: SimTime, observer: &impl Observer) -> Option<Flight> {
-        let batch = self.engine.schedule(now, self.in_flight.iter_mut().map(|flight| &mut flight.batch));
-        let start = self.in_flight.back().map_or(now, |newest| newest.end.max(now));
-        let end = start.checked_add(self.engine.step_time.step_time(&batch.shape))?;
-        self.engine.totals.num_steps += u64::from(batch.has_rows());
-        self.engine.totals.num_prefill_tokens += batch.shape.prefill_tokens;
-        self.engine.totals.num_decode_tokens += batch.shape.decode_seqs;
-        let worth_recording = batch.has_rows() || !batch.preempted.is_empty();
-        let record = (observer.wants_steps() && worth_recording)
-            .then(|| Box::new(self.record(&batch, now, start, end)));
-        Some(Flight { batch, end, record })
-    }
-
-    fn record(&mut self, batch: &SchedulerOutput, now: SimTime, start: SimTime, end: SimTime) -> StepRecord {
-        let engine = &self.engine;
-        let number = |&slot: &Slot| engine.requests[slot as usize].index;
-        // The batch has just been scheduled: it is the one before the next.
-        let of_members =
-            engine.running.iter().filter_map(|&slot| engine.member_row(slot, engine.next_batch - 1));
-        let rows = of_members.chain(batch.rows.iter().copied()).map(|row| {
-            let table = &engine.requests[row.slot as usize].blocks.table;
-            let already = if row.kind == RowKind::Running { row.blocks_before as usize } else { 0 };
-            StepRow {
-                request: number(&row.slot),
-                num_tokens: row.num_tokens,
-                num_computed_tokens: row.num_computed_tokens,
-                kind: row.kind,
-                delivers: row.delivers,
-                blocks: table.get(already..).unwrap_or_default().to_vec(),
-            }
-        });
-        let gauges = engine.gauges();
-        let record = StepRecord {
-            replica: self.id,
-            step: self.num_recorded,
-            scheduled: now,
-            start,
-            end,
-            rows: rows.collect(),
-            preempted: batch.preempted.iter().map(number).collect(),
-            finished: Vec::new(),
-            aborted: Vec::new(),
-            num_waiting: gauges.num_waiting,
-            num_running: gauges.num_running,
-            free_blocks: engine.kv.num_free(),
-            free_blocks_end: 0,
-            shape: batch.shape,
+    /// Schedules one batch and hands it to the device, which runs batches one after another; `false` beyond the horizon.
+    fn launch(&mut self, now: SimTime, observer: &impl Observer) -> bool {
+        let start = self.in_flight.newest().map_or(now, |newest| newest.end.max(now));
+        let (flight, before) = self.in_flight.next_place();
+        let batch = &mut flight.batch;
+        self.engine.schedule(now, batch, before.map(|flight| &mut flight.batch));
+        let Some(end) = start.checked_add(self.engine.step_time.step_time(&batch.shape)) else {
+            return false;
         };
-        self.num_recorded += 1;
-        record
+        flight.end = end;
+        let totals = &mut self.engine.totals;
+        totals.num_steps += u64::from(batch.has_rows());
+        totals.num_prefill_tokens += batch.shape.prefill_tokens;
+        totals.num_decode_tokens += batch.shape.decode_seqs;
+        let worth_recording = batch.has_rows() || !batch.preempted.is_empty();
+        if observer.wants_steps() && worth_recording {
+            let record = record(self.id, self.num_recorded, &self.engine, batch, now, (start, end));
+            flight.record = Some(Box::new(record));
+            self.num_recorded += 1;
+        }
+        self.in_flight.push();
+        true
     }
 
     /// Takes in everything that has arrived, in order.
@@ -237,8 +198,7 @@ impl Replica {
                     }
                 }
                 Input::Abort(index) => {
-                    let in_flight = self.in_flight.iter_mut().map(|flight| &mut flight.batch);
-                    self.engine.dissolve_cohort(in_flight);
+                    self.engine.dissolve_cohort(self.in_flight.iter_mut().map(|flight| &mut flight.batch));
                     self.abort_now(index, now, observer);
                 }
             }
@@ -246,21 +206,12 @@ impl Replica {
     }
 
     /// Carries out the aborts that arrived during a step, of requests that the engine has taken in.
-    fn abort_known(
-        &mut self,
-        now: SimTime,
-        ended: &mut SchedulerOutput,
-        observer: &mut impl Observer,
-    ) -> Vec<u64> {
+    fn abort_known(&mut self, now: SimTime, observer: &mut impl Observer) -> Vec<u64> {
         let mut aborted = Vec::new();
-        if self.abortable.is_empty() {
-            return aborted;
-        }
         for _ in 0..self.inbox.len() {
             match self.inbox.pop_front() {
                 Some(Input::Abort(index)) if self.abortable.contains_key(&index) => {
-                    let later = self.in_flight.iter_mut().map(|flight| &mut flight.batch);
-                    self.engine.dissolve_cohort(std::iter::once(&mut *ended).chain(later));
+                    self.engine.dissolve_cohort(self.in_flight.iter_mut().map(|flight| &mut flight.batch));
                     self.abort_now(index, now, observer);
                     aborted.push(index);
                 }
@@ -287,5 +238,48 @@ impl Replica {
                 observer.departed(&arrival.record(RequestStatus::Unfinished, self.id, now));
             }
         }
+    }
+}
+
+/// The record of the batch that the engine has just scheduled, without its outcome.
+fn record(
+    replica: u32,
+    step: u64,
+    engine: &Engine,
+    batch: &SchedulerOutput,
+    scheduled: SimTime,
+    (start, end): (SimTime, SimTime),
+) -> StepRecord {
+    let number = |&slot: &Slot| engine.requests[slot as usize].index;
+    // The batch is the one before the next.
+    let of_members = engine.running.iter().filter_map(|&slot| engine.member_row(slot, engine.next_batch - 1));
+    let rows = of_members.chain(batch.rows.iter().copied()).map(|row| {
+        let table = &engine.requests[row.slot as usize].blocks.table;
+        let already = if row.kind == RowKind::Running { row.blocks_before as usize } else { 0 };
+        StepRow {
+            request: number(&row.slot),
+            num_tokens: row.num_tokens,
+            num_computed_tokens: row.num_computed_tokens,
+            kind: row.kind,
+            delivers: row.delivers,
+            blocks: table.get(already..).unwrap_or_default().to_vec(),
+        }
+    });
+    let gauges = engine.gauges();
+    StepRecord {
+        replica,
+        step,
+        scheduled,
+        start,
+        end,
+        rows: rows.collect(),
+        preempted: batch.preempted.iter().map(number).collect(),
+        finished: Vec::new(),
+        aborted: Vec::new(),
+        num_waiting: gauges.num_waiting,
+        num_running: gauges.num_running,
+        free_blocks: engine.kv.num_free(),
+        free_blocks_end: 0,
+        shape: batch.shape,
     }
 }

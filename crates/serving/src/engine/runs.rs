@@ -11,11 +11,11 @@ use kendall_des::{Progression, SimDuration, SimTime};
 use crate::observe::{DecodeRun, Observer};
 use crate::step_time::BatchShape;
 
-use super::scheduler::SchedulerOutput;
+use super::in_flight::Flight;
 use super::{Engine, Replica};
 
-/// Most steps of one run: keeps every sum below far from its limits.
-const LONGEST_RUN: u64 = 1 << 20;
+/// Most steps of one run: keeps every sum of it, cubes of this at most, far from the limits of 64 bits.
+const LONGEST_RUN: u64 = 1 << 15;
 
 impl Engine {
     /// Batches that will be scheduled before the one in which the next member ends.
@@ -71,13 +71,10 @@ impl Replica {
         // What is in flight must be rows of the members alone, of whom none ends before the last batch in flight.
         let mut in_flight = self.in_flight.iter();
         let newest = in_flight.next_back()?;
-        let plain = |batch: &SchedulerOutput| batch.rows.is_empty() && batch.cohort.count > 0;
-        if !plain(&newest.batch)
-            || in_flight.any(|flight| !plain(&flight.batch) || !flight.batch.cohort.ending.is_empty())
-        {
+        if in_flight.any(|flight| !flight.batch.is_plain()) || !newest.batch.rows.is_empty() {
             return None;
         }
-        if !newest.batch.cohort.ending.is_empty() {
+        if !newest.batch.is_plain() {
             return Some(newest.end).filter(|_| self.in_flight.len() > 1);
         }
         // The run ends with the batch in which a member ends, if blocks certainly last for that one and, scheduled while it
@@ -96,7 +93,7 @@ impl Replica {
     /// slept through it.
     pub fn interrupt(&mut self) -> Option<SimTime> {
         let in_run = std::mem::replace(&mut self.in_run, false);
-        self.in_flight.front().filter(|_| in_run).map(|oldest| oldest.end)
+        self.in_flight.oldest().filter(|_| in_run).map(|oldest| oldest.end)
     }
 
     /// Advances a sleeping replica over all batches that ended before `now`.
@@ -105,8 +102,7 @@ impl Replica {
             return;
         }
         self.leap(now, observer);
-        while self.in_flight.front().is_some_and(|oldest| oldest.end < now) {
-            let Some(end) = self.in_flight.front().map(|oldest| oldest.end) else { return };
+        while let Some(end) = self.in_flight.oldest().map(|oldest| oldest.end).filter(|&end| end < now) {
             self.complete(end, observer);
             if !self.launch_all(end, observer) {
                 self.beyond_horizon = true;
@@ -119,18 +115,14 @@ impl Replica {
     fn leap(&mut self, now: SimTime, observer: &mut impl Observer) {
         let engine = &self.engine;
         let num_rows = engine.cohort.num_rows;
-        let alike = self.in_flight.iter().all(|flight| {
-            flight.batch.cohort.count == num_rows
-                && flight.batch.cohort.ending.is_empty()
-                && flight.batch.rows.is_empty()
-        });
-        let Some(oldest) = self.in_flight.front() else { return };
-        if !alike || !engine.kv.counts_only() {
+        let alike = |flight: &Flight| flight.batch.is_plain() && flight.batch.cohort.count == num_rows;
+        let Some(oldest) = self.in_flight.oldest() else { return };
+        if !self.in_flight.iter().all(alike) || !engine.kv.counts_only() {
             return;
         }
         // From the last result to the next one and on: the batch in flight longest has the smallest context.
         let depth = self.in_flight.len() as u64;
-        let gaps = Progression {
+        let mut gaps = Progression {
             first: engine.decode_time(num_rows, engine.cohort.context - num_rows * depth),
             growth: SimDuration::from_ps(engine.step_time.decode_context_ps(num_rows) * num_rows),
             count: 0,
@@ -139,30 +131,22 @@ impl Replica {
         if start.checked_add(gaps.first) != Some(oldest.end) {
             return;
         }
-        let available = u128::from((now - start).as_ps());
-        let (mut count, mut too_many) = (0, engine.quiet_batches() + 1);
-        while too_many - count > 1 {
-            let middle = count + (too_many - count) / 2;
-            if gaps.sum_of_first(middle) < available {
-                count = middle;
-            } else {
-                too_many = middle;
-            }
-        }
+        // The batch in which a member ends is still like the others.
+        let most = (engine.batches_until_end() + 1).min(engine.batches_with_blocks()).min(LONGEST_RUN);
+        gaps.count = gaps.count_below((now - start).as_ps(), most);
+        let count = gaps.count;
         if count < 2 {
             return;
         }
-        let gaps = Progression { count, ..gaps };
         let before = engine.gauges();
-        let mut new_blocks = std::mem::take(&mut self.spare_blocks);
-        self.engine.blocks_for_run(count, &mut new_blocks);
-        observer.decode_run(self.id, &DecodeRun { start, gaps, num_rows, before, new_blocks: &new_blocks });
         let end = start + SimDuration::from_ps(gaps.sum_of_first(count) as u64);
+        let new_blocks = engine.cohort.new_blocks(count);
+        let num_new_blocks = new_blocks.count as u32;
+        observer.decode_run(self.id, &DecodeRun { start, gaps, num_rows, before, end, new_blocks });
         let later = self.engine.decode_times(count);
-        self.engine.skip_batches(count, new_blocks.iter().map(|&(_, blocks)| blocks).sum(), end);
-        self.spare_blocks = new_blocks;
+        self.engine.skip_batches(count, num_new_blocks, end);
         // The batches in flight are now those that stand `count` later.
-        let mut newest = self.in_flight.back().map_or(end, |flight| flight.end);
+        let mut newest = self.in_flight.newest().map_or(end, |flight| flight.end);
         newest = newest + SimDuration::from_ps(later.sum_of_first(count) as u64);
         let mut context = self.engine.cohort.context;
         for flight in self.in_flight.iter_mut().rev() {
@@ -171,37 +155,22 @@ impl Replica {
             flight.batch.shape.decode_context_tokens = context;
             newest = SimTime::from_ps(newest.as_ps() - self.engine.decode_time(num_rows, context).as_ps());
         }
+        if let Some(newest) = self.in_flight.newest_mut() {
+            let batch = self.engine.next_batch - 1;
+            self.engine.retire_ending(batch, &mut newest.batch.cohort.ending);
+        }
         self.fruitless_steps = 0;
     }
 }
 
 impl Engine {
-    /// Blocks that members need at each of the next `count` batches that needs some, in order.
-    fn blocks_for_run(&self, count: u64, new_blocks: &mut Vec<(u64, u32)>) {
-        new_blocks.clear();
-        let block_size = u64::from(self.config.block_size);
-        let first_round = (0..block_size.min(count)).filter_map(|batch| {
-            let blocks = self.cohort.needs_at(self.next_batch + batch);
-            (blocks > 0).then_some((batch, blocks))
-        });
-        new_blocks.extend(first_round);
-        // A member that needs a block now needs the next one `block_size` batches later.
-        let mut i = 0;
-        while let Some(&(batch, blocks)) = new_blocks.get(i)
-            && batch + block_size < count
-        {
-            new_blocks.push((batch + block_size, blocks));
-            i += 1;
-        }
-    }
-
     /// So many batches of the members were scheduled and as many results processed, the last one at `end`.
     fn skip_batches(&mut self, count: u64, new_blocks: u32, end: SimTime) {
         let num_rows = self.cohort.num_rows;
         self.kv.take_counted(new_blocks);
         self.held_tokens += num_rows * count;
         self.cohort.context += num_rows * count;
-        self.next_batch += count;
+        self.count_batches(count);
         self.next_result += count;
         self.last_completion = end;
         self.totals.num_steps += count;

@@ -24,6 +24,20 @@ pub(crate) struct SchedulerOutput {
 }
 
 impl SchedulerOutput {
+    /// Nothing is decided yet; room for the rows is kept, so that steps do not allocate.
+    fn clear(&mut self) {
+        self.cohort.count = 0;
+        self.cohort.ending.clear();
+        self.rows.clear();
+        self.preempted.clear();
+        self.shape = BatchShape::default();
+    }
+
+    /// Whether it gives nobody but members a token, and all of them go on.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.rows.is_empty() && self.cohort.count > 0 && self.cohort.ending.is_empty()
+    }
+
     /// Whether somebody is given a token to compute.
     pub(crate) fn has_rows(&self) -> bool {
         self.cohort.count > 0 || !self.rows.is_empty()
@@ -43,10 +57,9 @@ pub(crate) struct Row {
     pub delivers: bool,
 }
 
-/// The part of a step's decisions that is still being made.
-struct Draft {
-    rows: Vec<Row>,
-    preempted: Vec<Slot>,
+/// A step's decisions while they are being made.
+struct Draft<'o> {
+    output: &'o mut SchedulerOutput,
     budget: u32,
     /// Longest prompt chunk, 0 for none.
     threshold: u32,
@@ -57,44 +70,57 @@ impl Engine {
     pub(crate) fn schedule<'b>(
         &mut self,
         now: SimTime,
+        output: &mut SchedulerOutput,
         in_flight: impl Iterator<Item = &'b mut SchedulerOutput>,
-    ) -> SchedulerOutput {
+    ) {
+        output.clear();
         if !self.cohort.formed {
             self.form_cohort();
         }
-        let output = self.schedule_with_cohort(now).unwrap_or_else(|| {
+        if !self.schedule_with_cohort(now, output) {
             self.dissolve_cohort(in_flight);
-            self.schedule_one_by_one(now)
-        });
-        self.next_batch += 1;
-        output
+            self.schedule_one_by_one(now, output);
+        }
+        self.count_batches(1);
     }
 
     /// Decides the next step request by request.
-    fn schedule_one_by_one(&mut self, now: SimTime) -> SchedulerOutput {
-        let mut draft = self.draft();
-        draft.threshold = self.chunk_threshold();
+    fn schedule_one_by_one(&mut self, now: SimTime, output: &mut SchedulerOutput) {
+        let budget = self.config.max_num_batched_tokens;
+        let mut draft = Draft { output, budget, threshold: self.chunk_threshold() };
         self.schedule_running(now, &mut draft);
-        if draft.preempted.is_empty() {
+        if draft.output.preempted.is_empty() {
             self.schedule_waiting(now, &mut draft);
         }
-        self.advance_scheduled(draft)
+        self.advance_scheduled(output);
     }
 
-    fn draft(&mut self) -> Draft {
-        let mut rows = std::mem::take(&mut self.spare_rows);
-        rows.clear();
-        Draft { rows, preempted: Vec::new(), budget: self.config.max_num_batched_tokens, threshold: 0 }
-    }
-
-    /// Decides the next step with the members as one; `None`, with nothing changed, if that takes a preemption.
-    fn schedule_with_cohort(&mut self, now: SimTime) -> Option<SchedulerOutput> {
+    /// Decides the next step with the members as one; `false`, with nothing changed, if that takes a preemption.
+    fn schedule_with_cohort(&mut self, now: SimTime, output: &mut SchedulerOutput) -> bool {
         if !self.cohort.formed {
-            return None;
+            return false;
         }
-        self.let_others_join();
-        let mut budget = self.config.max_num_batched_tokens - self.cohort.num_rows as u32;
-        let mut needed = self.blocks_for_members();
+        let nobody_else = self.cohort.others.is_empty() && self.waiting.is_empty();
+        if !nobody_else {
+            self.let_others_join();
+        }
+        let budget = self.config.max_num_batched_tokens - self.cohort.num_rows as u32;
+        if self.blocks_for_members() + self.blocks_for_others(budget) > self.kv.num_free() {
+            return false;
+        }
+        let (members, context) = (self.cohort.num_rows, self.cohort.context);
+        self.schedule_members(&mut output.cohort);
+        if !nobody_else {
+            self.schedule_others(now, Draft { output, budget, threshold: 0 });
+        }
+        output.shape.decode_seqs += members;
+        output.shape.decode_context_tokens += context;
+        true
+    }
+
+    /// Blocks that the running requests that are no members need in the next step.
+    fn blocks_for_others(&self, mut budget: u32) -> u32 {
+        let mut needed = 0;
         for &slot in &self.cohort.others {
             let request = &self.requests[slot as usize];
             let num_tokens = self.tokens_to_compute(request, 0, budget);
@@ -102,14 +128,11 @@ impl Engine {
             needed += slots.div_ceil(self.config.block_size).saturating_sub(request.blocks.num_blocks);
             budget -= num_tokens;
         }
-        if needed > self.kv.num_free() {
-            return None;
-        }
-        let context = self.cohort.context;
-        let spare = std::mem::take(&mut self.spare_slots);
-        let members = self.schedule_members(spare);
-        let mut draft = self.draft();
-        draft.budget -= members.count as u32;
+        needed
+    }
+
+    /// Decides for everybody but the members.
+    fn schedule_others(&mut self, now: SimTime, mut draft: Draft<'_>) {
         for i in 0..self.cohort.others.len() {
             let slot = self.cohort.others[i];
             let request = &self.requests[slot as usize];
@@ -124,11 +147,7 @@ impl Engine {
         let num_running = self.running.len();
         self.schedule_waiting(now, &mut draft);
         self.cohort.others.extend_from_slice(&self.running[num_running..]);
-        let mut output = self.advance_scheduled(draft);
-        output.shape.decode_seqs += members.count;
-        output.shape.decode_context_tokens += context;
-        output.cohort = members;
-        Some(output)
+        self.advance_scheduled(draft.output);
     }
 
     /// Tokens that a running request is given from what is left of the budget.
@@ -155,7 +174,7 @@ impl Engine {
     }
 
     /// Phase A: running requests in list order, that is, in order of admission.
-    fn schedule_running(&mut self, now: SimTime, draft: &mut Draft) {
+    fn schedule_running(&mut self, now: SimTime, draft: &mut Draft<'_>) {
         let mut i = 0;
         while i < self.running.len() && draft.budget > 0 {
             let slot = self.running[i];
@@ -170,7 +189,7 @@ impl Engine {
             while !preempted_itself && !self.allocate_running(slot, num_tokens) {
                 let victim = self.take_victim(&mut i, draft);
                 self.preempt(victim, now);
-                draft.preempted.push(victim);
+                draft.output.preempted.push(victim);
                 preempted_itself = victim == slot;
             }
             if preempted_itself {
@@ -197,7 +216,7 @@ impl Engine {
     }
 
     /// Takes the victim of a preemption out of the running list; `i` is the position being scheduled.
-    fn take_victim(&mut self, i: &mut usize, draft: &mut Draft) -> Slot {
+    fn take_victim(&mut self, i: &mut usize, draft: &mut Draft<'_>) -> Slot {
         let position = match self.config.scheduling_policy {
             SchedulingPolicy::Fcfs => self.running.len() - 1,
             SchedulingPolicy::Priority => {
@@ -214,8 +233,9 @@ impl Engine {
         if position < *i {
             *i -= 1;
         }
-        if let Some(row) = draft.rows.iter().position(|row| row.slot == victim) {
-            draft.budget += draft.rows.remove(row).num_tokens;
+        let rows = &mut draft.output.rows;
+        if let Some(row) = rows.iter().position(|row| row.slot == victim) {
+            draft.budget += rows.remove(row).num_tokens;
         }
         victim
     }
@@ -242,7 +262,7 @@ impl Engine {
     }
 
     /// Phase B: admissions from the head of the waiting queue until one does not fit.
-    fn schedule_waiting(&mut self, now: SimTime, draft: &mut Draft) {
+    fn schedule_waiting(&mut self, now: SimTime, draft: &mut Draft<'_>) {
         let limit = self.config.max_num_active_seqs.unwrap_or(self.config.max_num_seqs) as usize;
         let mut set_aside = Vec::new();
         while draft.budget > 0 && self.running.len() < limit {
@@ -262,7 +282,7 @@ impl Engine {
     }
 
     /// Admits the head of the waiting queue with as many tokens as the budget has left, if its blocks can be had.
-    fn admit(&mut self, slot: Slot, now: SimTime, draft: &mut Draft) -> bool {
+    fn admit(&mut self, slot: Slot, now: SimTime, draft: &mut Draft<'_>) -> bool {
         let others_running = !self.running.is_empty();
         let request = &mut self.requests[slot as usize];
         let known = request.num_known_tokens;
@@ -321,10 +341,9 @@ impl Engine {
     }
 
     /// Counts the scheduled tokens as computed and sums up the batch.
-    fn advance_scheduled(&mut self, draft: Draft) -> SchedulerOutput {
-        let Draft { mut rows, preempted, .. } = draft;
-        let mut shape = BatchShape::default();
-        for row in &mut rows {
+    fn advance_scheduled(&mut self, output: &mut SchedulerOutput) {
+        let shape = &mut output.shape;
+        for row in &mut output.rows {
             let request = &mut self.requests[row.slot as usize];
             let context = row.num_computed_tokens + row.num_tokens;
             let to_know = request.num_known_tokens + request.num_output_placeholders;
@@ -345,7 +364,6 @@ impl Engine {
                 request.num_output_placeholders += 1;
             }
         }
-        SchedulerOutput { cohort: CohortRows::default(), rows, preempted, shape }
     }
 }
 
@@ -362,9 +380,9 @@ impl Row {
     }
 }
 
-impl Draft {
+impl Draft<'_> {
     fn give(&mut self, row: Row) {
         self.budget -= row.num_tokens;
-        self.rows.push(row);
+        self.output.rows.push(row);
     }
 }

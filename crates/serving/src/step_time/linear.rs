@@ -44,6 +44,9 @@ impl LinearCoefficients {
         if shape.prefill_tokens + shape.decode_seqs == 0 {
             return SimDuration::ZERO;
         }
+        if shape.prefill_tokens == 0 && shape.new_seqs == 0 {
+            return self.decode_time(shape.decode_seqs, shape.decode_context_tokens);
+        }
         let terms = [
             (self.per_prefill_token_ps, shape.prefill_tokens),
             (self.per_prefill_context_token_ps, shape.prefill_context_tokens),
@@ -55,6 +58,15 @@ impl LinearCoefficients {
         let ps = terms.iter().try_fold(self.base_ps, |sum, &(coefficient, amount)| {
             sum.checked_add(coefficient.checked_mul(amount)?)
         });
+        SimDuration::from_ps(ps.expect("a step within the horizon of 213 days"))
+    }
+
+    /// The duration of a step in which `num_rows` sequences of together `context` tokens decode, and nothing else.
+    fn decode_time(&self, num_rows: u64, context: u64) -> SimDuration {
+        let seqs = self.per_decode_seq_ps.checked_mul(num_rows);
+        let tokens = self.per_decode_context_token_ps.checked_mul(context);
+        let ps =
+            seqs.zip(tokens).and_then(|(seqs, tokens)| self.base_ps.checked_add(seqs)?.checked_add(tokens));
         SimDuration::from_ps(ps.expect("a step within the horizon of 213 days"))
     }
 }
