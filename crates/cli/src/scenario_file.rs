@@ -89,6 +89,17 @@ impl ScenarioFile {
         self.folder.join(path)
     }
 
+    /// The text of the `config.json` that the scenario names.
+    pub(crate) fn model_config(&self) -> Result<Option<String>, Failure> {
+        let Some(path) = &self.scenario.server.model_config else { return Ok(None) };
+        std::fs::read_to_string(self.resolve_path(path)).map(Some).map_err(|error| {
+            let message = format!(
+                "{path}: cannot read this config.json: {error}; the path is relative to the scenario file"
+            );
+            self.mistake(ScenarioError::at("server.model_config", message))
+        })
+    }
+
     /// The failure for a mistake in this scenario, shown in its text.
     pub(crate) fn mistake(&self, error: ScenarioError) -> Failure {
         picture(&self.origin, &self.text, &error.located_in(&self.text))

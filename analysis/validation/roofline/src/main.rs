@@ -82,7 +82,8 @@ fn is_synchronous(experiment: &Experiment) -> bool {
 fn rounded(efficiencies: &mut Efficiencies) -> Result<()> {
     fn walk(value: &mut toml::Value) {
         match value {
-            toml::Value::Float(number) if *number > 0.0 => {
+            toml::Value::Float(number) if *number < 1e-6 => *number = 0.0,
+            toml::Value::Float(number) => {
                 let scale = libm::pow(10.0, 3.0 - libm::floor(libm::log10(*number)));
                 *number = libm::round(*number * scale) / scale;
             }

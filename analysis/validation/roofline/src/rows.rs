@@ -108,25 +108,28 @@ fn experiment(measured: &Path, table: &Table, row: usize) -> Result<Experiment, 
             (mean, mean)
         }
     };
+    if text("workload_confidence").starts_with("SUSPECT") {
+        return Err("its collectors mark its workload as suspect".into());
+    }
     if text("dp") != "1" || !matches!(text("ep"), "" | "1" | "1.0") {
         return Err("data or expert parallel".into());
     }
     if text("engine_version").starts_with("0.11") && text("source").contains("ground_truth") {
         return Err("which prompts repeat is not known".into());
     }
+    let model = model_of(text("model"), text("precision"))?;
     let trace = Some(text("request_trace")).filter(|path| !path.is_empty());
     Ok(Experiment {
         name: text("experiment").to_owned(),
         source: text("source").to_owned(),
         gpu: text("gpu").to_owned(),
-        model: model_of(text("model"), text("precision"))?,
         tensor_parallel_size: count("tp").unwrap_or(1),
         max_num_seqs: count("max_num_seqs"),
         max_num_batched_tokens: count("max_num_batched_tokens"),
         max_model_len: count("max_model_len"),
         num_gpu_blocks: count("kv_blocks"),
         prefix_caching: text("prefix_caching") != "off" && text("load_mode") != "closed-loop",
-        sorts_logits: sorts_logits(text("engine_version"), text("model"), text("load_mode")),
+        sorts_logits: sorts_logits(text("engine_version"), &model, text("load_mode")),
         async_scheduling: is_asynchronous(text("engine_version")),
         concurrency: count("concurrency").filter(|_| text("load_mode") == "closed-loop").map(u64::from),
         stages: vec![stage(table, row)],
@@ -135,6 +138,7 @@ fn experiment(measured: &Path, table: &Table, row: usize) -> Result<Experiment, 
         stage_s: Some(table.number(row, "duration_s")).filter(|s| s.is_finite()).unwrap_or(0.0),
         group_prefix: count("group_prefix_len").unwrap_or(0),
         trace: trace.map(|path| measured.join(path)),
+        model,
     })
 }
 
@@ -146,12 +150,10 @@ fn is_asynchronous(version: &str) -> bool {
 
 /// Whether the server sorted logits: it is old enough, the client left sampling to the model's `generation_config.json`,
 /// and that asks for top-p or top-k.
-fn sorts_logits(version: &str, model: &str, load_mode: &str) -> bool {
+fn sorts_logits(version: &str, model: &Model, load_mode: &str) -> bool {
     SamplerKind::of_vllm(version) == SamplerKind::SortedLogits
         && load_mode == "open-loop"
-        && (["meta-llama/Llama-3.1", "RedHatAI/Llama-4-Scout", "Qwen/Qwen2.5"])
-            .iter()
-            .any(|family| model.starts_with(family))
+        && model.truncates_sampling
 }
 
 fn model_of(name: &str, precision: &str) -> Result<Model, String> {

@@ -9,7 +9,7 @@ use kendall_des::{SimDuration, SimTime};
 use kendall_report::{
     BenchRecorder, BenchReport, OutputDir, OutputError, RequestsCsv, RunReport, StepsCsv, WrittenFile,
 };
-use kendall_serving::scenario::{Server, resolve};
+use kendall_serving::scenario::{Server, resolve_with_model};
 use kendall_serving::{
     DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation, SimulationError, StepRecord,
 };
@@ -27,7 +27,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         print(file.text())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut resolved = resolve(&file.scenario).map_err(|error| file.mistake(error))?;
+    let config_json = file.model_config()?;
+    let mut resolved =
+        resolve_with_model(&file.scenario, config_json.as_deref()).map_err(|error| file.mistake(error))?;
     resolved.simulation.engine.one_by_one = args.one_by_one;
     resolved.ledger.extend(ignored);
     let seed = args.seed.or(file.scenario.seed).unwrap_or(0);

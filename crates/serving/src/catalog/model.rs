@@ -92,6 +92,10 @@ pub struct Model {
     pub dtype: Option<String>,
     /// How the weights are stored.
     pub weight_precision: WeightPrecision,
+    /// Whether its `generation_config.json` asks for top-k or top-p, which vLLM applies to requests that do not say
+    /// otherwise.
+    #[serde(default)]
+    pub truncates_sampling: bool,
     /// Parameters, rounded to a million; absent where not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_params: Option<u64>,

@@ -171,3 +171,6 @@ fn ps(seconds: f64) -> u64 {
     assert!(ps.is_finite() && ps >= 0.0 && ps < u64::MAX as f64, "{seconds} s is not a duration");
     ps as u64
 }
+
+#[cfg(test)]
+mod tests;
