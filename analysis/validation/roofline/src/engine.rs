@@ -9,7 +9,7 @@ use kendall_serving::step_time::roofline::{Efficiencies, Engine};
 use crate::numbers::solve;
 use crate::rows::Experiment;
 use crate::servers::simulate;
-use crate::steps::{Step, fitted_medians, model_of, steps};
+use crate::steps::{Step, fit_solo, fitted_medians, model_of, steps};
 
 /// Requests of a stage that a fit looks at: enough for a mean within a percent.
 const REQUESTS: usize = 1_000;
@@ -21,7 +21,7 @@ const TTFT_WEIGHT: f64 = 0.4;
 const STEPS_WEIGHT: f64 = 0.7;
 
 /// Parameters in the order of a point.
-fn slots(engine: &mut Engine) -> [&mut f64; 7] {
+fn slots(engine: &mut Engine) -> [&mut f64; 8] {
     let Engine {
         step_us,
         layer_us,
@@ -29,14 +29,24 @@ fn slots(engine: &mut Engine) -> [&mut f64; 7] {
         sort_logit_ns,
         mixed_layer_us,
         workers_us,
+        sustained_compute,
         front_end_ms,
         ..
     } = engine;
-    [step_us, layer_us, sequence_us, sort_logit_ns, mixed_layer_us, workers_us, front_end_ms]
+    [
+        step_us,
+        layer_us,
+        sequence_us,
+        sort_logit_ns,
+        mixed_layer_us,
+        workers_us,
+        sustained_compute,
+        front_end_ms,
+    ]
 }
 
 fn synchronous_slots(engine: &mut Engine) -> [&mut f64; 2] {
-    [&mut engine.synchronous_step_us, &mut engine.synchronous_sequence_us]
+    [&mut engine.synchronous_workers_us, &mut engine.synchronous_sequence_us]
 }
 
 /// Errors as logarithms, each with its model's name, and how they change with each parameter.
@@ -174,13 +184,18 @@ pub(crate) fn leave_out(linearised: &Linearised, efficiencies: &Efficiencies, mo
     with(efficiencies, slots, &point)
 }
 
-/// Fits the synchronous parameters to the servers of `data`.
-pub(crate) fn fit_synchronous(data: &Data<'_>, efficiencies: &mut Efficiencies) -> Result<()> {
+/// Fits the synchronous parameters: of one GPU to requests that ran alone, the others to the servers of `data`.
+pub(crate) fn fit_synchronous(
+    measured: &Path,
+    data: &Data<'_>,
+    efficiencies: &mut Efficiencies,
+) -> Result<()> {
     const STEPS: usize = 4;
     for _ in 0..STEPS {
+        fit_solo(measured, efficiencies)?;
         let here = data.linearise(efficiencies, synchronous_slots)?;
         let Some(point) = here.step(None) else { break };
         *efficiencies = with(efficiencies, synchronous_slots, &point);
     }
-    Ok(())
+    fit_solo(measured, efficiencies)
 }

@@ -41,12 +41,13 @@ fn main() -> Result<()> {
         kernels::fit(measured, &mut efficiencies)?;
         engine::fit(&data, &mut efficiencies)?;
         let synchronous = engine::Data { experiments: pick(is_synchronous), steps: None };
-        engine::fit_synchronous(&synchronous, &mut efficiencies)?;
+        engine::fit_synchronous(measured, &synchronous, &mut efficiencies)?;
         rounded(&mut efficiencies)?;
         std::fs::write(file, format!("{HEADER}{}", toml::to_string(&efficiencies)?))?;
     }
     kernels::report(measured, &efficiencies)?;
     steps::report(measured, &efficiencies)?;
+    steps::report_solo(measured, &efficiencies)?;
     report::never_measured(measured, &data, &efficiencies)?;
     println!(
         "servers that were not fitted: other GPUs, overload, closed loops, synchronous engines of other models\n"

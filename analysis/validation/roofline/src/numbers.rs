@@ -79,8 +79,9 @@ pub(crate) fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Option<Vec<f64>> {
         b.swap(column, pivot);
         for row in column + 1..n {
             let factor = a[row][column] / a[column][column];
-            for k in column..n {
-                a[row][k] -= factor * a[column][k];
+            let (upper, lower) = a.split_at_mut(row);
+            for (value, above) in lower[0].iter_mut().zip(&upper[column]).skip(column) {
+                *value -= factor * above;
             }
             b[row] -= factor * b[column];
         }

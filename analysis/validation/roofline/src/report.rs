@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use kendall_serving::step_time::roofline::Efficiencies;
 
-use crate::engine::{Data, Linearised, leave_out};
+use crate::engine::{Data, leave_out};
 use crate::numbers::median;
 use crate::rows::{Experiment, Figures, Stage};
 use crate::servers::simulate;
@@ -31,12 +31,8 @@ pub(crate) fn never_measured(measured: &Path, data: &Data<'_>, efficiencies: &Ef
     println!("servers on an H100, each simulated with a fit without its model\n");
     let linearised = data.linearised(efficiencies)?;
     rows(measured, &data.experiments, |experiment| {
-        Ok(without(&linearised, efficiencies, &experiment.model.name))
+        Ok(leave_out(&linearised, efficiencies, &experiment.model.name))
     })
-}
-
-fn without(linearised: &Linearised, efficiencies: &Efficiencies, model: &str) -> Efficiencies {
-    leave_out(linearised, efficiencies, model)
 }
 
 /// Servers that were not fitted, simulated with the final fit.
@@ -63,7 +59,7 @@ fn rows(
         let figures = match simulate(experiment, &efficiencies(experiment)?, usize::MAX) {
             Ok(figures) => figures,
             Err(reason) => {
-                println!("| {} | not simulated: {reason:#} | | | | | | | |", experiment.name);
+                println!("| {} | not simulated: {} | | | | | | | |", experiment.name, reason.root_cause());
                 continue;
             }
         };

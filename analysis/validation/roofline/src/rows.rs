@@ -16,6 +16,7 @@ const LENGTHS: Purpose = Purpose(901);
 
 /// What was measured in one stage.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_field_names, reason = "the unit stands last")]
 pub(crate) struct Figures {
     pub ttft_s: f64,
     pub tpot_s: f64,
@@ -36,7 +37,6 @@ pub(crate) struct Stage {
 #[derive(Debug, Clone)]
 pub(crate) struct Experiment {
     pub name: String,
-    pub source: String,
     pub gpu: String,
     pub model: Model,
     pub tensor_parallel_size: u32,
@@ -121,7 +121,6 @@ fn experiment(measured: &Path, table: &Table, row: usize) -> Result<Experiment, 
     let trace = Some(text("request_trace")).filter(|path| !path.is_empty());
     Ok(Experiment {
         name: text("experiment").to_owned(),
-        source: text("source").to_owned(),
         gpu: text("gpu").to_owned(),
         tensor_parallel_size: count("tp").unwrap_or(1),
         max_num_seqs: count("max_num_seqs"),

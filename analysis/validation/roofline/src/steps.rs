@@ -29,7 +29,7 @@ pub(crate) fn steps(measured: &Path) -> Result<Vec<Step>> {
         let count = |column| table.number(row, column) as u64;
         let (prefill_tokens, prefill_seqs) = (count("prefill_tokens"), count("prefill_seqs"));
         // The prompts of one step are about equally long, and none is cached.
-        let squares = if prefill_seqs > 0 { prefill_tokens * prefill_tokens / prefill_seqs } else { 0 };
+        let squares = (prefill_tokens * prefill_tokens).checked_div(prefill_seqs).unwrap_or(0);
         let shape = BatchShape {
             prefill_tokens,
             prefill_context_tokens: prefill_tokens,
@@ -61,7 +61,7 @@ pub(crate) fn model_of(efficiencies: &Efficiencies) -> Result<RooflineSteps> {
 
 /// Medians of the fitted run by (prompts, decoding sequences): the batch, the seconds, how many steps.
 pub(crate) fn fitted_medians(steps: &[Step]) -> Vec<(BatchShape, f64, usize)> {
-    const LEAST: usize = 30;
+    const LEAST: usize = 3;
     let mut groups: BTreeMap<(u64, u64), Vec<&Step>> = BTreeMap::new();
     for step in steps.iter().filter(|step| step.run == FITTED_RUN) {
         groups.entry((step.shape.prefill_seqs, step.shape.decode_seqs)).or_default().push(step);
@@ -76,13 +76,15 @@ pub(crate) fn fitted_medians(steps: &[Step]) -> Vec<(BatchShape, f64, usize)> {
         .collect()
 }
 
+/// A kind of step: its name, and whether a batch is of it.
+type Kind = (&'static str, fn(&BatchShape) -> bool);
+
 /// Prints the errors on the held-out run.
 pub(crate) fn report(measured: &Path, efficiencies: &Efficiencies) -> Result<()> {
     let model = model_of(efficiencies)?;
     let steps = steps(measured)?;
     println!("whole steps of Qwen3-14B on an H100, run not fitted\n");
     println!("| steps | cases | median error | median absolute error |\n|---|---|---|---|");
-    type Kind = (&'static str, fn(&BatchShape) -> bool);
     let kinds: [Kind; 3] = [
         ("decode only", |shape| shape.prefill_seqs == 0),
         ("one prompt", |shape| shape.prefill_seqs == 1),
@@ -98,6 +100,66 @@ pub(crate) fn report(measured: &Path, efficiencies: &Efficiencies) -> Result<()>
             100.0 * median(errors.clone()),
             100.0 * median(errors.iter().map(|error| error.abs()).collect())
         );
+    }
+    println!();
+    Ok(())
+}
+
+/// The model whose solitary requests are fitted; the others are held out.
+const FITTED_SOLO: &str = "meta-llama/Llama-2-7b-hf";
+
+/// Mean decode steps of requests that ran alone on an H100 (vLLM 0.11, synchronous): model, mean context, seconds.
+fn solo(measured: &Path) -> Result<Vec<(String, u64, f64)>> {
+    let table = read(&measured.join("step_times/h100_vllm0.11_solo_requests.csv"))?;
+    let request = |row: usize| {
+        let seconds = table.number(row, "decode_step_s");
+        let context = table.number(row, "mean_context") as u64;
+        seconds.is_finite().then(|| (table.text(row, "model").to_owned(), context, seconds))
+    };
+    Ok((0..table.len()).filter_map(request).collect())
+}
+
+fn solo_step(name: &str, context: u64, efficiencies: &Efficiencies) -> Result<f64> {
+    let of = Deployment {
+        gpu: gpu("H100")?,
+        model: model(name)?,
+        tensor_parallel_size: 1,
+        kv_dtype_bytes: 2,
+        async_scheduling: false,
+        sorts_logits: false,
+    };
+    let limits = Limits { max_num_seqs: 256, max_num_batched_tokens: 4_096, max_model_len: 8_192 };
+    let mut shape = BatchShape::default();
+    shape.add_decode(context);
+    Ok(RooflineSteps::new(&of, limits, efficiencies)?.step_time(&shape).as_secs_f64())
+}
+
+/// Sets what a synchronous engine adds to a step on one GPU: the median difference of one model's solitary requests.
+pub(crate) fn fit_solo(measured: &Path, efficiencies: &mut Efficiencies) -> Result<()> {
+    efficiencies.engine.synchronous_step_us = 0.0;
+    let mut differences_us = Vec::new();
+    for (name, context, seconds) in solo(measured)? {
+        if name == FITTED_SOLO {
+            differences_us.push((seconds - solo_step(&name, context, efficiencies)?) * 1e6);
+        }
+    }
+    efficiencies.engine.synchronous_step_us = median(differences_us).max(0.0);
+    Ok(())
+}
+
+/// Prints the errors of decode steps of requests that ran alone.
+pub(crate) fn report_solo(measured: &Path, efficiencies: &Efficiencies) -> Result<()> {
+    println!("mean decode steps of requests alone on an H100, vLLM 0.11\n");
+    println!("| model | requests | median error | |\n|---|---|---|---|");
+    let mut errors: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for (name, context, seconds) in solo(measured)? {
+        let error = solo_step(&name, context, efficiencies)? / seconds - 1.0;
+        errors.entry(name).or_default().push(error);
+    }
+    for (name, errors) in errors {
+        let part = if name == FITTED_SOLO { "fitted" } else { "held out" };
+        let count = errors.len();
+        println!("| {name} | {count} | {:+.1} % | {part} |", 100.0 * median(errors));
     }
     println!();
     Ok(())

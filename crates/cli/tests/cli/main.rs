@@ -11,6 +11,7 @@
 //! | `files` | output folders, full disks, interrupts, closed pipes |
 //! | `determinism` | equal input, equal bytes |
 //! | `figures` | `requests.csv` and `steps.csv` against `summary.json` |
+//! | `model_config` | a model from its `config.json`, an fp8 KV cache |
 //! | `built_in` | schema, catalogue, quick start, scenarios |
 //! | `azure` | the Azure traces within 60 MB |
 //! | `fuzz` | random scenarios never panic |
@@ -24,6 +25,7 @@ mod files;
 mod fuzz;
 mod huge;
 mod keys;
+mod model_config;
 mod one_by_one;
 mod program;
 mod traces;

@@ -35,6 +35,7 @@ pub enum ConfigJsonError {
 /// The fields that matter, under all of their names.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+#[allow(clippy::struct_field_names, reason = "these are the file's own names")]
 struct Config {
     hidden_size: Option<u64>,
     num_hidden_layers: Option<u64>,
@@ -83,7 +84,11 @@ impl Model {
     /// modelled.
     pub fn from_config_json(text: &str, name: &str) -> Result<Self, ConfigJsonError> {
         let syntax = |error: serde_json::Error| ConfigJsonError::Syntax(error.to_string());
-        let outer: Config = serde_json::from_str(text).map_err(syntax)?;
+        let value: Value = serde_json::from_str(text).map_err(syntax)?;
+        if !value.is_object() {
+            return Err(ConfigJsonError::Syntax("it holds no object".to_owned()));
+        }
+        let outer: Config = serde_json::from_value(value).map_err(syntax)?;
         let config = match &outer.text_config {
             Some(inner) => {
                 let mut inner: Config = serde_json::from_value(inner.clone()).map_err(syntax)?;
@@ -199,10 +204,9 @@ impl Config {
     fn precision(&self) -> Result<WeightPrecision, ConfigJsonError> {
         let Some(quantization) = self.quantization_config.as_ref().filter(|value| !value.is_null()) else {
             return Ok(match self.torch_dtype.as_deref() {
-                Some("float16") => WeightPrecision::Fp16,
-                Some("bfloat16") | None => WeightPrecision::Bf16,
                 // vLLM's `--dtype auto` loads float32 as float16.
-                Some("float32") => WeightPrecision::Fp16,
+                Some("float16" | "float32") => WeightPrecision::Fp16,
+                Some("bfloat16") | None => WeightPrecision::Bf16,
                 Some(other) => {
                     return Err(ConfigJsonError::NotModelled(format!("weights of type `{other}`")));
                 }
@@ -249,8 +253,8 @@ fn parameters(model: &Model) -> (Option<u64>, Option<u64>) {
     let router = hidden * wide(model.num_experts);
     let embeddings = if model.tie_word_embeddings { 1 } else { 2 } * hidden * wide(model.vocab_size);
     let with = |experts: u32| {
-        let routed = (layers - dense_layers) * (router + expert * wide(experts + model.num_shared_experts));
-        layers * attention + dense + routed + embeddings
+        let sparse = router + expert * wide(experts + model.num_shared_experts);
+        layers * attention + dense + (layers - dense_layers) * sparse + embeddings
     };
     (Some(with(model.num_experts)), Some(with(model.num_experts_per_tok)))
 }

@@ -297,8 +297,13 @@ pub enum StepTime {
     /// Linear in the shape of the batch.
     Linear(LinearCoefficients),
     /// Operator by operator, from the datasheets of GPU and model: an estimate.
-    Roofline {},
+    Roofline(RooflineOptions),
 }
+
+/// Options of the roofline: none so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RooflineOptions {}
 
 /// Service-level objectives.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]

@@ -94,6 +94,11 @@ pub struct Engine {
     pub synchronous_step_us: f64,
     /// The same for every sequence of such a step (us).
     pub synchronous_sequence_us: f64,
+    /// More of such a step with more than one GPU: telling the workers, and hearing from them (us).
+    pub synchronous_workers_us: f64,
+    /// Share of the kernel tables' rate of computing that a step sustains: clocks fall under load, and a table measures
+    /// one kernel at a time.
+    pub sustained_compute: f64,
     /// From the client's send until the engine has the request (ms).
     pub front_end_ms: f64,
 }

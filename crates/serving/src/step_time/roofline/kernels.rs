@@ -19,6 +19,7 @@ pub struct Device<'a> {
     kernels: &'a Kernels,
     all_reduce: &'a AllReduce,
     gpus: f64,
+    sustained_compute: f64,
 }
 
 /// How the weights of a product are stored.
@@ -65,7 +66,13 @@ impl<'a> Device<'a> {
         all_reduce: &'a AllReduce,
         tensor_parallel_size: u32,
     ) -> Self {
-        Self { gpu, kernels, all_reduce, gpus: f64::from(tensor_parallel_size) }
+        Self { gpu, kernels, all_reduce, gpus: f64::from(tensor_parallel_size), sustained_compute: 1.0 }
+    }
+
+    /// The same GPU in the middle of a step, which sustains so much of the kernels' rate of computing.
+    #[must_use]
+    pub fn sustaining(self, share: f64) -> Self {
+        Self { sustained_compute: share, ..self }
     }
 
     /// `y[m, n] = x[m, k] w[k, n]`.
@@ -142,11 +149,11 @@ impl<'a> Device<'a> {
     }
 
     fn peak16(&self) -> f64 {
-        self.gpu.bf16_dense_tflops * 1e12
+        self.gpu.bf16_dense_tflops * 1e12 * self.sustained_compute
     }
 
     fn fp8_flop_per_s(&self) -> Option<f64> {
-        self.gpu.fp8_dense_tflops.map(|tflops| tflops * 1e12)
+        self.gpu.fp8_dense_tflops.map(|tflops| tflops * 1e12 * self.sustained_compute)
     }
 
     fn bytes_per_s(&self) -> f64 {

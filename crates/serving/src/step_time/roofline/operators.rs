@@ -77,12 +77,15 @@ impl<'a> Operators<'a> {
             width: width(model.moe_intermediate_size) / gpus,
         });
         let engine = &efficiencies.engine;
-        let workers_us = if of.tensor_parallel_size > 1 { engine.workers_us } else { 0.0 };
-        let (synchronous_step_us, synchronous_sequence_us) = if of.async_scheduling {
-            (0.0, 0.0)
-        } else {
-            (engine.synchronous_step_us, engine.synchronous_sequence_us)
-        };
+        let (mut step_us, mut sequence_us) = (engine.step_us, engine.sequence_us);
+        if !of.async_scheduling {
+            step_us += engine.synchronous_step_us;
+            sequence_us += engine.synchronous_sequence_us;
+        }
+        if of.tensor_parallel_size > 1 {
+            step_us += engine.workers_us;
+            step_us += if of.async_scheduling { 0.0 } else { engine.synchronous_workers_us };
+        }
         // Logits are gathered before they are sampled: all of the vocabulary, whatever the number of GPUs.
         let sort_s =
             if of.sorts_logits { engine.sort_logit_ns * 1e-9 * width(model.vocab_size) } else { 0.0 };
@@ -93,7 +96,8 @@ impl<'a> Operators<'a> {
                 efficiencies.kernels_of(of.gpu),
                 efficiencies.all_reduce_of(of.gpu),
                 of.tensor_parallel_size,
-            ),
+            )
+            .sustaining(engine.sustained_compute),
             engine,
             weights,
             expert_weights,
@@ -111,8 +115,8 @@ impl<'a> Operators<'a> {
             shared_width: width(model.moe_intermediate_size * model.num_shared_experts) / gpus,
             vocabulary: width(model.vocab_size) / gpus,
             kv_dtype_bytes: f64::from(of.kv_dtype_bytes),
-            overhead_step: (engine.step_us + workers_us + synchronous_step_us) * US,
-            overhead_row: (engine.sequence_us + synchronous_sequence_us) * US + sort_s,
+            overhead_step: step_us * US,
+            overhead_row: sequence_us * US + sort_s,
         })
     }
 
