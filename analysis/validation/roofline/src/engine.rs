@@ -20,6 +20,13 @@ const TTFT_WEIGHT: f64 = 0.4;
 /// Weight of one group of whole steps beside one server.
 const STEPS_WEIGHT: f64 = 0.7;
 
+/// Guesses in the order of [`slots`], made before any fit: microseconds of small kernels and of Python, no loss of
+/// clocks, and the front end of the A10G servers.
+const PRIOR: [f64; 8] = [300.0, 10.0, 5.0, 0.4, 10.0, 100.0, 1.0, 10.0];
+
+/// Guesses in the order of [`synchronous_slots`].
+const SYNCHRONOUS_PRIOR: [f64; 2] = [500.0, 30.0];
+
 /// Parameters in the order of a point.
 fn slots(engine: &mut Engine) -> [&mut f64; 8] {
     let Engine {
@@ -55,13 +62,15 @@ pub(crate) struct Linearised {
     errors: Vec<f64>,
     slopes: Vec<Vec<f64>>,
     point: Vec<f64>,
+    prior: Vec<f64>,
 }
 
 impl Linearised {
     /// The point that one damped step leads to, without the errors of `left_out`.
     pub(crate) fn step(&self, left_out: Option<&str>) -> Option<Vec<f64>> {
-        // The damping is a prior: a parameter that the data do not tell stays where it was.
-        const DAMPING: f64 = 0.02;
+        // A parameter that the data do not tell stays at its prior, which saw no data: a fit that leaves out a model
+        // must not remember the fit with it.
+        const TRUST_IN_PRIOR: f64 = 0.02;
         const LONGEST: f64 = 0.7;
         let n = self.point.len();
         let mut normal = vec![vec![0.0; n]; n];
@@ -79,8 +88,9 @@ impl Linearised {
                 }
             }
         }
-        for (i, row) in normal.iter_mut().enumerate() {
-            row[i] += DAMPING;
+        for i in 0..n {
+            normal[i][i] += TRUST_IN_PRIOR;
+            right[i] -= TRUST_IN_PRIOR * (self.point[i] - self.prior[i]);
         }
         let step = solve(normal, right)?;
         Some(self.point.iter().zip(step).map(|(x, dx)| x + dx.clamp(-LONGEST, LONGEST)).collect())
@@ -125,7 +135,7 @@ impl<'a> Data<'a> {
 
     /// Errors and slopes of the asynchronous parameters.
     pub(crate) fn linearised(&self, efficiencies: &Efficiencies) -> Result<Linearised> {
-        self.linearise(efficiencies, slots)
+        self.linearise(efficiencies, slots, PRIOR)
     }
 
     /// Errors and slopes at the given efficiencies.
@@ -133,6 +143,7 @@ impl<'a> Data<'a> {
         &self,
         efficiencies: &Efficiencies,
         slots: fn(&mut Engine) -> [&mut f64; N],
+        prior: [f64; N],
     ) -> Result<Linearised> {
         const NUDGE: f64 = 0.1;
         let mut at = efficiencies.clone();
@@ -147,7 +158,8 @@ impl<'a> Data<'a> {
                 slope[axis] = (after - before) / NUDGE;
             }
         }
-        Ok(Linearised { owners, errors, slopes, point })
+        let prior = prior.map(libm::log).to_vec();
+        Ok(Linearised { owners, errors, slopes, point, prior })
     }
 }
 
@@ -164,11 +176,12 @@ fn with<const N: usize>(
     changed
 }
 
-/// Fits the asynchronous parameters in a few steps, and those of each fit that leaves out one model.
+/// Fits the asynchronous parameters in a few steps from their priors.
 pub(crate) fn fit(data: &Data<'_>, efficiencies: &mut Efficiencies) -> Result<()> {
-    const STEPS: usize = 5;
+    const STEPS: usize = 6;
+    *efficiencies = with(efficiencies, slots, &PRIOR.map(libm::log));
     for _ in 0..STEPS {
-        let here = data.linearise(efficiencies, slots)?;
+        let here = data.linearised(efficiencies)?;
         let size =
             |errors: &[f64]| libm::sqrt(errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64);
         println!("engine: root mean square of logarithmic errors {:.4}", size(&here.errors));
@@ -191,9 +204,10 @@ pub(crate) fn fit_synchronous(
     efficiencies: &mut Efficiencies,
 ) -> Result<()> {
     const STEPS: usize = 4;
+    *efficiencies = with(efficiencies, synchronous_slots, &SYNCHRONOUS_PRIOR.map(libm::log));
     for _ in 0..STEPS {
         fit_solo(measured, efficiencies)?;
-        let here = data.linearise(efficiencies, synchronous_slots)?;
+        let here = data.linearise(efficiencies, synchronous_slots, SYNCHRONOUS_PRIOR)?;
         let Some(point) = here.step(None) else { break };
         *efficiencies = with(efficiencies, synchronous_slots, &point);
     }

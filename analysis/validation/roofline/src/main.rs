@@ -98,3 +98,37 @@ fn rounded(efficiencies: &mut Efficiencies) -> Result<()> {
     *efficiencies = value.try_into()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numbers::median;
+
+    /// The built-in efficiencies against the servers and steps that they rest on, with the first requests of each stage.
+    /// Leaving out models takes a fit, which the command does.
+    #[test]
+    fn measured_servers_and_steps_are_met() {
+        const REQUESTS: usize = 1_000;
+        let measured = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/measured");
+        if !measured.exists() {
+            println!("skipped: measured data not present");
+            return;
+        }
+        let efficiencies = Efficiencies::built_in();
+        let (experiments, _) = rows::experiments(&measured).expect("a table");
+        let (mut ttft, mut tpot) = (Vec::new(), Vec::new());
+        for experiment in experiments.iter().filter(|experiment| is_fitted(experiment)) {
+            let simulated = servers::simulate(experiment, efficiencies, REQUESTS).expect("a simulation");
+            for (stage, simulated) in experiment.stages.iter().zip(simulated) {
+                ttft.push((simulated.ttft_s / stage.measured.ttft_s - 1.0).abs());
+                tpot.push((simulated.tpot_s / stage.measured.tpot_s - 1.0).abs());
+            }
+        }
+        assert_eq!(tpot.len(), 31);
+        let decode = steps::held_out_errors(&measured, efficiencies, |shape| shape.prefill_seqs == 0);
+        let decode = median(decode.expect("a table").iter().map(|error| error.abs()).collect());
+        let (ttft, tpot) = (median(ttft), median(tpot));
+        println!("median absolute errors: TTFT {ttft:.3}, TPOT {tpot:.3}, whole decode steps {decode:.4}");
+        assert!(ttft <= 0.10 && tpot <= 0.06 && decode <= 0.03);
+    }
+}

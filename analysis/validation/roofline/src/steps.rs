@@ -76,13 +76,23 @@ pub(crate) fn fitted_medians(steps: &[Step]) -> Vec<(BatchShape, f64, usize)> {
         .collect()
 }
 
+/// Relative errors of the steps of the held-out run that `belongs` picks.
+pub(crate) fn held_out_errors(
+    measured: &Path,
+    efficiencies: &Efficiencies,
+    belongs: fn(&BatchShape) -> bool,
+) -> Result<Vec<f64>> {
+    let model = model_of(efficiencies)?;
+    let error = |step: &Step| model.step_time(&step.shape).as_secs_f64() / step.seconds - 1.0;
+    let steps = steps(measured)?;
+    Ok(steps.iter().filter(|step| step.run != FITTED_RUN && belongs(&step.shape)).map(error).collect())
+}
+
 /// A kind of step: its name, and whether a batch is of it.
 type Kind = (&'static str, fn(&BatchShape) -> bool);
 
 /// Prints the errors on the held-out run.
 pub(crate) fn report(measured: &Path, efficiencies: &Efficiencies) -> Result<()> {
-    let model = model_of(efficiencies)?;
-    let steps = steps(measured)?;
     println!("whole steps of Qwen3-14B on an H100, run not fitted\n");
     println!("| steps | cases | median error | median absolute error |\n|---|---|---|---|");
     let kinds: [Kind; 3] = [
@@ -91,9 +101,7 @@ pub(crate) fn report(measured: &Path, efficiencies: &Efficiencies) -> Result<()>
         ("two prompts or more", |shape| shape.prefill_seqs > 1),
     ];
     for (name, belongs) in kinds {
-        let of_kind = steps.iter().filter(|step| step.run != FITTED_RUN && belongs(&step.shape));
-        let errors: Vec<f64> =
-            of_kind.map(|step| model.step_time(&step.shape).as_secs_f64() / step.seconds - 1.0).collect();
+        let errors = held_out_errors(measured, efficiencies, belongs)?;
         println!(
             "| {name} | {} | {:+.2} % | {:.2} % |",
             errors.len(),
