@@ -31,6 +31,7 @@ impl Alarms {
     ///
     /// # Panics
     /// If there is no such party.
+    #[inline]
     pub fn set(&mut self, party: u32, time: Option<SimTime>) {
         self.times[party as usize] = time;
         let mut node = self.size + party as usize;
@@ -41,11 +42,13 @@ impl Alarms {
     }
 
     /// The earliest alarm and its party; of equal ones that of the smallest number.
+    #[inline]
     pub fn next(&self) -> Option<(SimTime, u32)> {
         let party = if self.size == 1 { 0 } else { self.winners[1] };
         self.times[party as usize].map(|time| (time, party))
     }
 
+    #[inline]
     fn play(&mut self, node: usize) {
         let [left, right] = [self.winners[2 * node], self.winners[2 * node + 1]];
         let key = |party: u32| self.times[party as usize].map_or((true, SimTime::MAX), |time| (false, time));

@@ -59,6 +59,7 @@ impl<E> EventQueue<E> {
     }
 
     /// The time of the last event popped.
+    #[inline]
     pub fn now(&self) -> SimTime {
         self.now
     }
@@ -82,6 +83,7 @@ impl<E> EventQueue<E> {
     }
 
     /// When the next event is due, and its phase.
+    #[inline]
     pub fn next_key(&self) -> Option<(SimTime, Phase)> {
         self.heap.peek().map(|Reverse(entry)| (entry.key.0, entry.key.1))
     }
@@ -90,6 +92,7 @@ impl<E> EventQueue<E> {
     ///
     /// # Panics
     /// If `time` is in the past, or an event is due before.
+    #[inline]
     pub fn advance_to(&mut self, time: SimTime) {
         let due = self.next_key().map(|(due, _)| due);
         assert!(

@@ -43,11 +43,13 @@ pub struct Progression {
 
 impl Progression {
     /// The value with this number, from 0.
+    #[inline]
     pub fn value(&self, i: u64) -> SimDuration {
         self.first + self.growth * i
     }
 
     /// Sum of the first `n` values (ps).
+    #[inline]
     pub fn sum_of_first(&self, n: u64) -> u128 {
         let (first, growth) = (self.first.as_ps(), self.growth.as_ps());
         // Nearly always 64 bits are enough.
@@ -62,6 +64,7 @@ impl Progression {
     }
 
     /// How many of the values, from the first on and `limit` at most, sum to less than `total` (ps).
+    #[inline]
     pub fn count_below(&self, total: u64, limit: u64) -> u64 {
         // Where the parabola reaches the total, nearly; whole numbers settle the rest.
         let (first, growth) = (self.first.as_ps() as f64, self.growth.as_ps() as f64);
@@ -125,6 +128,7 @@ impl Tally {
     }
 
     /// Adds `n` equal observations.
+    #[inline]
     pub fn record_n(&mut self, value: SimDuration, n: u64) {
         if n == 0 {
             return;
@@ -217,6 +221,7 @@ impl TimeWeighted {
     ///
     /// # Panics
     /// If `now` lies before the last change.
+    #[inline]
     pub fn set(&mut self, now: SimTime, value: u64) {
         if value == self.value {
             return;
@@ -227,12 +232,14 @@ impl TimeWeighted {
     }
 
     /// Adds the area since the last change, up to `now`.
+    #[inline]
     fn advance(&mut self, now: SimTime) {
         self.integral += u128::from((now - self.last_change).as_ps()) * u128::from(self.value);
         self.last_change = now;
     }
 
     /// The value now.
+    #[inline]
     pub fn value(&self) -> u64 {
         self.value
     }

@@ -79,6 +79,7 @@ pub struct EntityRng {
 
 impl EntityRng {
     /// The next 64 random bits.
+    #[inline]
     pub fn next_u64(&mut self) -> u64 {
         if let Some(draw) = self.block[self.used..].first_chunk() {
             self.used += 8;
@@ -94,6 +95,7 @@ impl EntityRng {
 
     /// Uniform on the open interval (0, 1): 53 bits, centred, so that neither end is ever drawn and every inverse
     /// distribution function is finite.
+    #[inline]
     pub fn next_open01(&mut self) -> f64 {
         ((self.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
     }

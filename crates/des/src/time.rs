@@ -38,6 +38,7 @@ impl SimDuration {
     pub const ZERO: Self = Self(0);
 
     /// From picoseconds.
+    #[inline]
     pub const fn from_ps(ps: u64) -> Self {
         Self(ps)
     }
@@ -78,6 +79,7 @@ impl SimDuration {
     ///
     /// # Errors
     /// If `secs` is not finite, is negative, or lies beyond the horizon.
+    #[inline]
     pub fn from_secs_f64(secs: f64) -> Result<Self, TimeError> {
         if !secs.is_finite() {
             return Err(TimeError::NotFinite(secs));
@@ -93,6 +95,7 @@ impl SimDuration {
     }
 
     /// Picoseconds.
+    #[inline]
     pub const fn as_ps(self) -> u64 {
         self.0
     }
@@ -108,6 +111,7 @@ impl SimDuration {
     }
 
     /// The sum, or `None` beyond the horizon.
+    #[inline]
     pub const fn checked_add(self, other: Self) -> Option<Self> {
         match self.0.checked_add(other.0) {
             Some(ps) => Some(Self(ps)),
@@ -123,11 +127,13 @@ impl SimTime {
     pub const MAX: Self = Self(u64::MAX);
 
     /// From picoseconds since the start of the run.
+    #[inline]
     pub const fn from_ps(ps: u64) -> Self {
         Self(ps)
     }
 
     /// Picoseconds since the start of the run.
+    #[inline]
     pub const fn as_ps(self) -> u64 {
         self.0
     }
@@ -141,11 +147,13 @@ impl SimTime {
     ///
     /// # Panics
     /// If `earlier` is later than `self`: the clock never goes back (invariant 2).
+    #[inline]
     pub const fn since(self, earlier: Self) -> SimDuration {
         SimDuration(self.0.checked_sub(earlier.0).expect("the clock never goes back"))
     }
 
     /// The later moment, or `None` beyond the horizon.
+    #[inline]
     pub const fn checked_add(self, duration: SimDuration) -> Option<Self> {
         match self.0.checked_add(duration.0) {
             Some(ps) => Some(Self(ps)),
@@ -159,6 +167,7 @@ impl Add<SimDuration> for SimTime {
 
     /// # Panics
     /// Beyond the horizon of 213 days.
+    #[inline]
     fn add(self, duration: SimDuration) -> Self {
         self.checked_add(duration).expect("time within the horizon of 213 days")
     }
@@ -167,6 +176,7 @@ impl Add<SimDuration> for SimTime {
 impl Sub<SimTime> for SimTime {
     type Output = SimDuration;
 
+    #[inline]
     fn sub(self, earlier: SimTime) -> SimDuration {
         self.since(earlier)
     }
@@ -177,12 +187,14 @@ impl Add for SimDuration {
 
     /// # Panics
     /// Beyond the horizon of 213 days.
+    #[inline]
     fn add(self, other: Self) -> Self {
         self.checked_add(other).expect("time within the horizon of 213 days")
     }
 }
 
 impl AddAssign for SimDuration {
+    #[inline]
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
     }
@@ -193,6 +205,7 @@ impl Sub for SimDuration {
 
     /// # Panics
     /// If `other` is longer than `self`.
+    #[inline]
     fn sub(self, other: Self) -> Self {
         Self(self.0.checked_sub(other.0).expect("a duration is never negative"))
     }
@@ -203,12 +216,14 @@ impl Mul<u64> for SimDuration {
 
     /// # Panics
     /// Beyond the horizon of 213 days.
+    #[inline]
     fn mul(self, factor: u64) -> Self {
         Self(self.0.checked_mul(factor).expect("time within the horizon of 213 days"))
     }
 }
 
 impl Sum for SimDuration {
+    #[inline]
     fn sum<I: Iterator<Item = Self>>(durations: I) -> Self {
         durations.fold(Self::ZERO, Add::add)
     }

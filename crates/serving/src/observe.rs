@@ -39,26 +39,66 @@ pub struct NewBlocks<'a> {
     pub sum_of_pairs: u64,
 }
 
+/// Sums over blocks of 1, n and n^2, where n is the number of the result at which each is taken, from 1.
+#[derive(Debug, Clone, Copy)]
+struct Powers {
+    count: u64,
+    results: u64,
+    squares: u64,
+}
+
+impl Powers {
+    /// Of the blocks taken at the results of `first` and then of `last`, in order. Sums of sums need no products.
+    fn of(first: &[u32], last: &[u32]) -> Self {
+        let (mut count, mut results, mut triangles) = (0, 0, 0);
+        for part in [last, first] {
+            for &blocks in part.iter().rev() {
+                count += u64::from(blocks);
+                results += count;
+                triangles += results;
+            }
+        }
+        Self { count, results, squares: 2 * triangles - results }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self {
+            count: self.count - other.count,
+            results: self.results - other.results,
+            squares: self.squares - other.squares,
+        }
+    }
+}
+
 impl<'a> NewBlocks<'a> {
     /// What is taken in so many steps, few enough for the sums to fit.
     pub(crate) fn new(by_phase: &'a [u32], first_phase: usize, steps: u64) -> Self {
-        let mut new = Self { by_phase, first_phase, count: 0, sum_of_results: 0, sum_of_pairs: 0 };
+        let block_size = by_phase.len() as u64;
+        let (rounds, rest) = (steps / block_size, steps % block_size);
         let (before, from_first) = by_phase.split_at(first_phase);
-        let mut first = 1;
-        for part in [from_first, before] {
-            for &blocks in part {
-                let mut n = first;
-                while blocks > 0 && n <= steps {
-                    let blocks = u64::from(blocks);
-                    new.count += blocks;
-                    new.sum_of_results += blocks * n;
-                    new.sum_of_pairs += blocks * (n * (n - 1) / 2);
-                    n += by_phase.len() as u64;
-                }
-                first += 1;
-            }
-        }
+        let mut new = Self { by_phase, first_phase, count: 0, sum_of_results: 0, sum_of_pairs: 0 };
+        // Every block is needed again in each round, and those of the first `rest` results once more.
+        let all = Powers::of(from_first, before);
+        let rest = rest as usize;
+        let cut = rest.min(from_first.len());
+        let once_more = Powers::of(&from_first[..cut], &before[..rest - cut]);
+        new.add(all.minus(once_more), rounds, block_size);
+        new.add(once_more, rounds + 1, block_size);
         new
+    }
+
+    /// Adds blocks that are taken in each of so many rounds.
+    fn add(&mut self, first_round: Powers, rounds: u64, block_size: u64) {
+        let Powers { count, results, squares } = first_round;
+        let sum_of_rounds = rounds * rounds.saturating_sub(1) / 2;
+        let squares_of_rounds = sum_of_rounds * (2 * rounds).saturating_sub(1) / 3;
+        let sum = rounds * results + block_size * sum_of_rounds * count;
+        let sum_of_squares = rounds * squares
+            + 2 * block_size * sum_of_rounds * results
+            + block_size * block_size * squares_of_rounds * count;
+        self.count += rounds * count;
+        self.sum_of_results += sum;
+        self.sum_of_pairs += (sum_of_squares - sum) / 2;
     }
 
     /// Blocks taken at the result with this number, from 0.
@@ -110,4 +150,22 @@ pub trait Observer {
 
     /// The result of a step was processed.
     fn step(&mut self, _step: StepRecord) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn blocks_of_a_run_add_up(by_phase in prop::collection::vec(0_u32..50, 1..40), first in 0_usize..40, steps in 0_u64..500) {
+            let new = NewBlocks::new(&by_phase, first % by_phase.len(), steps);
+            let sum = |weight: fn(u64) -> u64| (1..=steps).map(|n| u64::from(new.at(n - 1)) * weight(n)).sum::<u64>();
+            prop_assert_eq!(new.count, sum(|_| 1));
+            prop_assert_eq!(new.sum_of_results, sum(|n| n));
+            prop_assert_eq!(new.sum_of_pairs, sum(|n| n * (n - 1) / 2));
+        }
+    }
 }

@@ -1,34 +1,26 @@
 //! One latency: exact count, moments and extremes beside a histogram for quantiles.
 
-use hdrhistogram::Histogram;
 use kendall_des::{Progression, SimDuration, Tally};
 
 use super::LatencySummary;
+use super::histogram::Histogram;
 
 /// Largest relative error of a quantile.
 pub const QUANTILE_RELATIVE_ERROR: f64 = 0.001;
 
 /// Exact moments and a histogram of one latency.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct LatencyMetric {
     tally: Tally,
     /// In nanoseconds.
-    histogram: Histogram<u64>,
-}
-
-impl Default for LatencyMetric {
-    fn default() -> Self {
-        let histogram = Histogram::new(3).expect("three significant figures are allowed");
-        Self { tally: Tally::new(), histogram }
-    }
+    histogram: Histogram,
 }
 
 impl LatencyMetric {
     /// Adds `n` equal observations.
     pub fn record_n(&mut self, value: SimDuration, n: u64) {
         self.tally.record_n(value, n);
-        let grown = self.histogram.record_n(value.as_ps() / 1_000, n);
-        grown.expect("a histogram without bounds grows up to any value");
+        self.histogram.record_n(value.as_ps() / 1_000, n);
     }
 
     /// Adds every value of a progression `n` times.
@@ -38,13 +30,12 @@ impl LatencyMetric {
         while i < values.count {
             let ns = values.value(i).as_ps() / 1_000;
             // All values up to the end of this bucket go into it together.
-            let bucket_end_ps = (self.histogram.highest_equivalent(ns) + 1).saturating_mul(1_000);
+            let bucket_end_ps = (Histogram::highest_equivalent(ns) + 1).saturating_mul(1_000);
             let in_bucket = match values.growth.as_ps() {
                 0 => values.count - i,
                 growth => (bucket_end_ps - values.value(i).as_ps()).div_ceil(growth).min(values.count - i),
             };
-            let grown = self.histogram.record_n(ns, in_bucket * n);
-            grown.expect("a histogram without bounds grows up to any value");
+            self.histogram.record_n(ns, in_bucket * n);
             i += in_bucket;
         }
     }
@@ -74,16 +65,14 @@ impl LatencyMetric {
 
     /// The middles of the buckets of the observations with these ranks, from 0, in one pass.
     fn order_statistics_ms(&self, ranks: Vec<u64>) -> Vec<f64> {
-        let mut values = vec![self.histogram.max() as f64 / 1e6; ranks.len()];
+        let mut values = vec![0.0; ranks.len()];
         let mut rising: Vec<_> = ranks.into_iter().zip(&mut values).collect();
         rising.sort_by_key(|&(rank, _)| rank);
         let mut rising = rising.into_iter().peekable();
         let mut seen = 0;
-        for bucket in self.histogram.iter_recorded() {
-            seen += bucket.count_since_last_iteration();
-            let highest = bucket.value_iterated_to();
+        for (lowest, highest, count) in self.histogram.buckets() {
+            seen += count;
             while let Some((_, value)) = rising.next_if(|&(rank, _)| rank < seen) {
-                let lowest = self.histogram.lowest_equivalent(highest);
                 *value = (lowest + (highest - lowest) / 2) as f64 / 1e6;
             }
             if rising.peek().is_none() {

@@ -5,6 +5,7 @@
 //! are those of the population, TPOT leaves out the first token and single-token requests.
 
 mod gauges;
+mod histogram;
 mod latency;
 mod summary;
 
