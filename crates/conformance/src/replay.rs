@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::{
-    EngineConfig, EngineGauges, Observer, RequestRecord, RowKind, Simulation, SimulationConfig, StepRecord,
+    EngineConfig, EngineGauges, Observer, RequestRecord, RouterConfig, RowKind, Simulation, SimulationConfig,
+    StepRecord,
 };
 use serde::de::DeserializeOwned;
 
@@ -62,6 +63,7 @@ pub fn replay(
         engine: EngineConfig { one_by_one, ..scenario.engine(&golden.vllm_version) },
         step_time: scenario.step_time().into(),
         replicas: 1,
+        router: RouterConfig::default(),
         front_end: SimDuration::ZERO,
     };
     let error = |reason: String| ConformanceError::Scenario { path: scenario_path.to_owned(), reason };

@@ -13,6 +13,7 @@ mod metrics;
 mod observe;
 mod record;
 mod request;
+mod router;
 pub mod scenario;
 mod simulation;
 pub mod step_time;
@@ -33,5 +34,6 @@ pub use request::{
     PromptContent, RequestSpec, RequestStream, SessionTurn, TokenSegment, TokenStream, Workload,
     WorkloadError,
 };
+pub use router::{RouterConfig, RouterPolicy};
 pub use simulation::{RunEnd, Simulation, SimulationConfig, SimulationError, StalledRequests};
 pub use step_time::{BatchShape, LinearCoefficients, RooflineSteps, StepTimeModel};

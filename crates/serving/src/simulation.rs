@@ -1,21 +1,23 @@
 //! The event loop: a stream of requests, a router, and replicas that wake when something happens to them.
 //!
-//! Order at one instant: aborts reach the input queue, then steps end and free what they held, then requests arrive,
-//! and only then does an engine schedule; replicas in the
+//! Order at one instant: aborts reach the input queue, then steps end and free what they held, then replicas report to
+//! the router, then requests arrive, and only then does an engine schedule; replicas in the
 //! order of their numbers. So a completion frees its blocks before a simultaneous arrival is admitted,
 //! and simultaneous arrivals are all in the queue before the first of them is scheduled. Each engine is known to the
 //! loop by three calls only: `submit`, `complete`, `advance`.
 
-use kendall_des::{Alarms, EventQueue, Phase, SimDuration, SimTime, TimeWeighted};
+use kendall_des::{Alarms, EventQueue, Phase, SimDuration, SimTime, Streams, TimeWeighted};
 use thiserror::Error;
 
 use crate::engine::{Arrival, ConfigError, Engine, EngineConfig, EngineGauges, EngineTotals, Replica, Wake};
 use crate::observe::{DecodeRun, Observer};
 use crate::record::{RequestRecord, RequestStatus, StepRecord};
 use crate::request::{RequestSpec, Workload, WorkloadError};
+use crate::router::{Router, RouterConfig};
 use crate::step_time::StepTimeModel;
 
 const ABORT: Phase = Phase(0);
+const REFRESH: Phase = Phase(2 << 32);
 const ARRIVAL: Phase = Phase(3 << 32);
 
 /// Steps that end at one instant do so in the order of their replicas, however long ago that was known.
@@ -45,8 +47,10 @@ pub struct SimulationConfig {
     pub engine: EngineConfig,
     /// How long its steps take.
     pub step_time: StepTimeModel,
-    /// Number of replicas behind the round-robin router.
+    /// Number of replicas behind the router.
     pub replicas: u32,
+    /// How requests are spread over them.
+    pub router: RouterConfig,
     /// Time from the client's send until the engine's input queue has the request: HTTP, tokenisation, hand-over.
     pub front_end: SimDuration,
 }
@@ -139,6 +143,8 @@ enum Event {
     Schedule {
         replica: u32,
     },
+    /// Replicas report to the router.
+    Refresh,
 }
 
 /// A run in progress.
@@ -148,6 +154,9 @@ pub struct Simulation<'a, O> {
     observer: O,
     events: EventQueue<Event>,
     replicas: Vec<Replica>,
+    router: Router,
+    /// When replicas reported last, or will.
+    last_refresh: SimTime,
     /// Whether a replica has a `Schedule` event at this instant already.
     schedule_pending: Vec<bool>,
     /// When each replica wakes because a batch ends.
@@ -183,6 +192,8 @@ impl<'a, O: Observer> Simulation<'a, O> {
             observer,
             events: EventQueue::new(),
             replicas,
+            router: Router::new(config.router.policy, config.replicas, Streams::new(0, 0)),
+            last_refresh: SimTime::ZERO,
             schedule_pending: vec![false; config.replicas as usize],
             alarms: Alarms::new(config.replicas),
             next: None,
@@ -193,6 +204,13 @@ impl<'a, O: Observer> Simulation<'a, O> {
             stalled: None,
             end: SimTime::ZERO,
         })
+    }
+
+    /// Lets the router draw from these streams, where it draws; without this, from those of seed 0.
+    #[must_use]
+    pub fn with_streams(mut self, streams: Streams) -> Self {
+        self.router = Router::new(self.config.router.policy, self.config.replicas, streams);
+        self
     }
 
     /// Plays the whole workload and returns how it ended, with the observer.
@@ -269,6 +287,10 @@ impl<'a, O: Observer> Simulation<'a, O> {
                     self.schedule(replica, now)?;
                 }
             }
+            Event::Refresh => {
+                self.read_reports(now)?;
+                return Ok(());
+            }
             Event::Schedule { replica } => {
                 self.schedule_pending[replica as usize] = false;
                 self.advance(replica, now)?;
@@ -296,6 +318,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
         let left = driven.engine().totals().num_departed - before;
         if left > 0 {
             self.in_system.set(now, self.in_system.value() - left);
+            self.router.answered(replica, left);
             self.send_follow_ups()?;
         }
         Ok(result)
@@ -303,11 +326,14 @@ impl<'a, O: Observer> Simulation<'a, O> {
 
     /// Schedules the arrivals of requests that clients sent because of departures.
     fn send_follow_ups(&mut self) -> Result<(), SimulationError> {
-        for spec in self.follow_ups.drain(..) {
+        let mut follow_ups = std::mem::take(&mut self.follow_ups);
+        for spec in follow_ups.drain(..) {
             let received =
                 spec.arrival.checked_add(self.config.front_end).ok_or(SimulationError::BeyondHorizon)?;
+            self.schedule_refresh(received);
             self.events.schedule(received, ARRIVAL, Event::FollowUp(Box::new(spec)));
         }
+        self.follow_ups = follow_ups;
         Ok(())
     }
 
@@ -318,7 +344,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
         if self.next.is_none() {
             self.fetch_next()?;
         }
-        let replica = (index % u64::from(self.config.replicas)) as u32;
+        let replica = self.route(index, now)?;
         let arrival = Arrival { index, received: now, spec };
         if self.replicas[replica as usize].engine().rejects(&arrival.spec) {
             let mut listener = Listener {
@@ -334,6 +360,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
         }
         self.interrupt(replica, now)?;
         self.replicas[replica as usize].submit(arrival);
+        self.router.sent(replica);
         self.in_system.set(now, self.in_system.value() + 1);
         if self.in_system.value() > MAX_IN_SYSTEM {
             return Err(SimulationError::Overloaded { at: now });
@@ -342,6 +369,49 @@ impl<'a, O: Observer> Simulation<'a, O> {
             self.schedule(replica, now)?;
         }
         Ok(())
+    }
+
+    /// The replica for a request that arrives now.
+    fn route(&mut self, index: u64, now: SimTime) -> Result<u32, SimulationError> {
+        let router = self.config.router;
+        if router.asks_replicas() && router.refresh_interval == SimDuration::ZERO {
+            self.read_reports(now)?;
+        }
+        Ok(self.router.choose(index))
+    }
+
+    /// Every replica reports its state: after the ends of steps at this instant, before anything is scheduled in it.
+    fn read_reports(&mut self, now: SimTime) -> Result<(), SimulationError> {
+        for replica in 0..self.config.replicas {
+            let ends_now = self.drive(replica, now, |driven, observer| {
+                driven.catch_up(now, observer);
+                driven.sleeps_through(now)
+            })?;
+            if ends_now {
+                self.alarms.set(replica, None);
+                self.drive(replica, now, |driven, observer| {
+                    driven.interrupt();
+                    driven.complete(now, observer);
+                })?;
+                self.schedule_later(replica, now);
+            }
+            self.router.report(replica, self.replicas[replica as usize].load());
+        }
+        Ok(())
+    }
+
+    /// Before a request arrives replicas have reported for the last time at a multiple of the interval. Reports that no
+    /// request follows need not be made.
+    fn schedule_refresh(&mut self, arrival: SimTime) {
+        let interval = self.config.router.refresh_interval.as_ps();
+        if interval == 0 || !self.config.router.asks_replicas() {
+            return;
+        }
+        let due = SimTime::from_ps(arrival.as_ps() / interval * interval);
+        if due > self.last_refresh && due >= self.events.now() {
+            self.last_refresh = due;
+            self.events.schedule(due, REFRESH, Event::Refresh);
+        }
     }
 
     /// Reads the next request from the workload and schedules its arrival.
@@ -354,6 +424,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
         let received = arrival.checked_add(self.config.front_end).ok_or(SimulationError::BeyondHorizon)?;
         self.last_arrival = arrival;
         self.next = Some(spec);
+        self.schedule_refresh(received);
         self.events.schedule(received, ARRIVAL, Event::Arrival);
         Ok(())
     }
@@ -380,9 +451,13 @@ impl<'a, O: Observer> Simulation<'a, O> {
         if !more_to_come {
             return self.advance(replica, now);
         }
+        self.schedule_later(replica, now);
+        Ok(())
+    }
+
+    fn schedule_later(&mut self, replica: u32, now: SimTime) {
         self.schedule_pending[replica as usize] = true;
         self.events.schedule(now, schedule(replica), Event::Schedule { replica });
-        Ok(())
     }
 
     fn advance(&mut self, replica: u32, now: SimTime) -> Result<(), SimulationError> {

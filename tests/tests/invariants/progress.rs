@@ -2,8 +2,8 @@
 
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::{
-    EngineConfig, LinearCoefficients, RequestSpec, RequestStatus, SchedulingPolicy, SimulationConfig,
-    StalledRequests,
+    EngineConfig, LinearCoefficients, RequestSpec, RequestStatus, RouterConfig, SchedulingPolicy,
+    SimulationConfig, StalledRequests,
 };
 use proptest::prelude::*;
 
@@ -64,6 +64,7 @@ fn two_equals() -> Scenario {
             engine,
             step_time: step_time.into(),
             replicas: 1,
+            router: RouterConfig::default(),
             front_end: SimDuration::ZERO,
         },
         requests,

@@ -6,8 +6,8 @@ use kendall_des::{SimDuration, SimTime};
 use kendall_serving::catalog::{gpu, model};
 use kendall_serving::step_time::roofline::{Deployment, Efficiencies, Limits};
 use kendall_serving::{
-    EngineConfig, LinearCoefficients, PromptContent, RequestSpec, RooflineSteps, SchedulingPolicy,
-    SelfPreemption, SimulationConfig, StepTimeModel, TokenSegment, TokenStream,
+    EngineConfig, LinearCoefficients, PromptContent, RequestSpec, RooflineSteps, RouterConfig, RouterPolicy,
+    SchedulingPolicy, SelfPreemption, SimulationConfig, StepTimeModel, TokenSegment, TokenStream,
 };
 use proptest::prelude::*;
 
@@ -25,13 +25,28 @@ pub(crate) struct Scenario {
 pub(crate) fn scenarios() -> impl Strategy<Value = Scenario> {
     let front_end = prop_oneof![2 => Just(0), 1 => Just(TICK_PS), 1 => 0..20 * TICK_PS];
     let replicas = prop_oneof![3 => Just(1_u32), 1 => 2..=4_u32];
-    (engines(), step_times(), replicas, front_end, drafts(), any::<bool>()).prop_map(
-        |(engine, step_time, replicas, front_end, drafts, ids_reversed)| {
+    (engines(), step_times(), replicas, routers(), front_end, drafts(), any::<bool>()).prop_map(
+        |(engine, step_time, replicas, router, front_end, drafts, ids_reversed)| {
             let requests = build(&drafts, engine.max_model_len, ids_reversed);
             let front_end = SimDuration::from_ps(front_end);
-            Scenario { config: SimulationConfig { engine, step_time, replicas, front_end }, requests }
+            Scenario { config: SimulationConfig { engine, step_time, replicas, router, front_end }, requests }
         },
     )
+}
+
+/// Every router, with reports that come at once, that coincide with other things, or that are old.
+fn routers() -> impl Strategy<Value = RouterConfig> {
+    let policy = prop_oneof![
+        3 => Just(RouterPolicy::RoundRobin),
+        1 => Just(RouterPolicy::Random),
+        1 => Just(RouterPolicy::LeastOutstanding),
+        1 => Just(RouterPolicy::JoinShortestQueue),
+        1 => Just(RouterPolicy::PowerOfTwoChoices),
+        2 => Just(RouterPolicy::LeastKvUse),
+    ];
+    let interval = prop_oneof![2 => Just(0), 2 => Just(TICK_PS), 1 => 1..50 * TICK_PS];
+    (policy, interval)
+        .prop_map(|(policy, ps)| RouterConfig { policy, refresh_interval: SimDuration::from_ps(ps) })
 }
 
 /// Engine configurations that vLLM accepts, with a bias to the edge of what it accepts.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kendall_des::{SimDuration, SimTime};
+use kendall_des::{SimDuration, SimTime, Streams};
 use kendall_report::{
     BenchRecorder, BenchReport, OutputDir, OutputError, RequestsCsv, RunReport, StepsCsv, WrittenFile,
 };
@@ -53,7 +53,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         watcher.progress.animate();
     }
     let simulation = Simulation::new(&resolved.simulation, ready.requests, watcher)
-        .map_err(|error| Failure::Invalid(error.to_string()))?;
+        .map_err(|error| Failure::Invalid(error.to_string()))?
+        .with_streams(Streams::new(seed, 0));
     let (end, watcher) = simulation.run().map_err(|error| failure(&file, &error))?;
     watcher.progress.clear();
     if watcher.interrupted.load(Ordering::Relaxed) {

@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 
 use crate::observe::Observer;
 use crate::record::{RequestStatus, RowKind, StepRecord, StepRow};
+use crate::router::ReplicaLoad;
 
 use super::in_flight::InFlight;
 use super::request::Status;
@@ -82,6 +83,22 @@ impl Replica {
     /// Whether nothing is in flight, so that an input must wake it.
     pub fn is_idle(&self) -> bool {
         self.in_flight.is_empty()
+    }
+
+    /// Whether it sleeps through a batch that ends at `now`. It must have been caught up.
+    pub(crate) fn sleeps_through(&self, now: SimTime) -> bool {
+        self.in_run && self.in_flight.oldest().is_some_and(|oldest| oldest.end == now)
+    }
+
+    /// What it reports to a router. A sleeping replica must have been caught up.
+    pub(crate) fn load(&self) -> ReplicaLoad {
+        let gauges = self.engine.gauges();
+        let queued = self.inbox.iter().filter(|input| matches!(input, Input::Add(_))).count() as u32;
+        ReplicaLoad {
+            num_waiting: gauges.num_waiting + queued,
+            num_running: gauges.num_running,
+            used_blocks: gauges.used_blocks,
+        }
     }
 
     /// A request reaches the input queue.

@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::SchedulingPolicy;
+use crate::router::RouterPolicy;
 use crate::step_time::LinearCoefficients;
 use crate::workload::{Arrivals, Lengths};
 
@@ -198,9 +199,12 @@ pub struct Server {
     /// Version of the engine whose defaults and rules apply, such as `0.32`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_version: Option<String>,
-    /// Number of identical engines behind a round-robin router; 1 if absent.
+    /// Number of identical engines behind a router; 1 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u32>,
+    /// How requests are spread over replicas; one after another if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub router: Option<RouterSettings>,
     /// GPUs that share one model; 1 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tensor_parallel_size: Option<u32>,
@@ -258,6 +262,17 @@ pub struct Server {
     /// Step-time model; if absent the catalogue's profile for GPU and model, or the roofline where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_time: Option<StepTime>,
+}
+
+/// How requests are spread over replicas.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouterSettings {
+    /// How a replica is chosen.
+    pub policy: RouterPolicy,
+    /// How often replicas report their state to the router (ms); 0 or absent: it always knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_interval_ms: Option<f64>,
 }
 
 /// Engines that kendall models.

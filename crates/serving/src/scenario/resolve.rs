@@ -8,6 +8,7 @@ use crate::engine::{
     BatchSettings, ConfigError, EngineConfig, EngineVersion, SchedulingPolicy, VersionDefaults,
 };
 use crate::metrics::GoodputLimits;
+use crate::router::RouterConfig;
 use crate::simulation::SimulationConfig;
 
 use super::step_time::{StepTimeSource, resolve_front_end, resolve_step_time};
@@ -155,7 +156,8 @@ pub fn resolve_with_model(scenario: &Scenario, config_json: Option<&str>) -> Res
     let (model, step_time) = resolve_step_time(server, &hardware, &engine, version, &mut ledger)?;
     let front_end = resolve_front_end(server, &step_time, &mut ledger)?;
     let replicas = ledger.take("replicas", server.replicas, 1, "default");
-    let simulation = SimulationConfig { engine, step_time: model, replicas, front_end };
+    let router = resolve_router(server, &mut ledger)?;
+    let simulation = SimulationConfig { engine, step_time: model, replicas, router, front_end };
     simulation.validate().map_err(|ConfigError { field, value, reason }| {
         let table = if field.ends_with("_ps") { "server.step_time" } else { "server" };
         ScenarioError::at(format!("{table}.{field}"), format!("{value}: {reason}"))
@@ -400,6 +402,26 @@ fn resolve_max_model_len(
     };
     ledger.add("max_model_len", config.max_model_len.to_string(), source.into(), treatment, note);
     Ok(())
+}
+
+fn resolve_router(server: &Server, ledger: &mut Ledger) -> Result<RouterConfig, ScenarioError> {
+    let Some(settings) = &server.router else { return Ok(RouterConfig::default()) };
+    let ms = settings.refresh_interval_ms.unwrap_or(0.0);
+    let refresh_interval = SimDuration::from_secs_f64(ms / 1e3)
+        .ok()
+        .filter(|&interval| interval <= SimDuration::from_secs(3_600))
+        .ok_or_else(|| {
+            at("router.refresh_interval_ms", &format!("{ms}: it must lie between 0 ms and an hour"))
+        })?;
+    let router = RouterConfig { policy: settings.policy, refresh_interval };
+    if refresh_interval > SimDuration::ZERO && !router.asks_replicas() {
+        let message = "this policy does not ask replicas about their state: leave it out";
+        return Err(at("router.refresh_interval_ms", &message));
+    }
+    let value = format!("{:?}, reports every {ms} ms", settings.policy);
+    let note = "requests reach the replica that was chosen at once";
+    ledger.add("router", value, "scenario".into(), Treatment::Modelled, note);
+    Ok(router)
 }
 
 fn goodput_limits(slo: &GoodputSlo) -> Result<GoodputLimits, ScenarioError> {

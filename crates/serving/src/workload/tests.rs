@@ -4,7 +4,9 @@ use kendall_des::{Distribution, SimDuration, SimTime, Streams};
 
 use super::*;
 use crate::request::PromptContent;
-use crate::{EngineConfig, EngineGauges, LinearCoefficients, Observer, Simulation, SimulationConfig};
+use crate::{
+    EngineConfig, EngineGauges, LinearCoefficients, Observer, RouterConfig, Simulation, SimulationConfig,
+};
 
 fn config(requests: u64) -> SyntheticConfig {
     SyntheticConfig {
@@ -43,6 +45,7 @@ fn play(workload: impl Workload + 'static) -> Vec<RequestRecord> {
         engine: EngineConfig::default(),
         step_time: step_time.into(),
         replicas: 1,
+        router: RouterConfig::default(),
         front_end: SimDuration::ZERO,
     };
     Simulation::new(&config, Box::new(workload), Records::default()).unwrap().run().unwrap().1.0
