@@ -70,7 +70,7 @@ impl Linearised {
     pub(crate) fn step(&self, left_out: Option<&str>) -> Option<Vec<f64>> {
         // A parameter that the data do not tell stays at its prior, which saw no data: a fit that leaves out a model
         // must not remember the fit with it.
-        const TRUST_IN_PRIOR: f64 = 0.02;
+        const TRUST_IN_PRIOR: f64 = 0.002;
         const LONGEST: f64 = 0.7;
         let n = self.point.len();
         let mut normal = vec![vec![0.0; n]; n];
@@ -176,10 +176,9 @@ fn with<const N: usize>(
     changed
 }
 
-/// Fits the asynchronous parameters in a few steps from their priors.
+/// Fits the asynchronous parameters in a few steps from where they are.
 pub(crate) fn fit(data: &Data<'_>, efficiencies: &mut Efficiencies) -> Result<()> {
     const STEPS: usize = 6;
-    *efficiencies = with(efficiencies, slots, &PRIOR.map(libm::log));
     for _ in 0..STEPS {
         let here = data.linearised(efficiencies)?;
         let size =
@@ -204,7 +203,6 @@ pub(crate) fn fit_synchronous(
     efficiencies: &mut Efficiencies,
 ) -> Result<()> {
     const STEPS: usize = 4;
-    *efficiencies = with(efficiencies, synchronous_slots, &SYNCHRONOUS_PRIOR.map(libm::log));
     for _ in 0..STEPS {
         fit_solo(measured, efficiencies)?;
         let here = data.linearise(efficiencies, synchronous_slots, SYNCHRONOUS_PRIOR)?;
