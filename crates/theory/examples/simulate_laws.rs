@@ -9,8 +9,20 @@ mod loss_system;
 #[path = "../tests/support/sets.rs"]
 mod sets;
 
-/// Cells of sets 1 to 3: set, arrival rate (requests/s), largest batch, KV (tokens).
-const CELLS: [(usize, f64, usize, usize); 24] = [
+/// More cells of the study's set, and cells of sets 1 to 3: set, arrival rate (requests/s), largest batch, KV (tokens).
+const CELLS: [(usize, f64, usize, usize); 36] = [
+    (0, 0.7, 1, 3_000),
+    (0, 1.2, 1, 6_000),
+    (0, 4.0, 1, 10_000),
+    (0, 1.0, 2, 1_500),
+    (0, 1.5, 2, 3_000),
+    (0, 2.5, 3, 12_000),
+    (0, 2.5, 6, 6_000),
+    (0, 4.0, 8, 5_000),
+    (0, 5.0, 8, 16_384),
+    (0, 8.0, 8, 8_192),
+    (0, 4.0, 16, 8_192),
+    (0, 6.5, 16, 16_384),
     (1, 0.3, 1, 8_000),
     (1, 0.7, 1, 16_000),
     (1, 0.8, 4, 12_000),

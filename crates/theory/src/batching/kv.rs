@@ -98,8 +98,8 @@ impl KvTable {
         let prompt_alone = kernels.prompt.iter().sum::<f64>() / accepted;
         let none = Ahead { mean: 1.0, first: 1.0, deviation: 1.0 };
         let empty = Occupancy {
-            lost: 1.0 - accepted,
-            lost_in_prefill: 1.0 - accepted,
+            lost: (1.0 - accepted).max(0.0),
+            lost_in_prefill: (1.0 - accepted).max(0.0),
             rate_output: kernels.mean_output,
             residual_output: 0.0,
             prompt: prompt_alone,

@@ -185,7 +185,7 @@ impl ReservedChain {
         Seen {
             busy,
             idle,
-            lost: 1.0 - accepted / attempts,
+            lost: (1.0 - accepted / attempts).max(0.0),
             accepted_busy: accepted_busy.into_iter().map(share).collect(),
             accepted_idle: share(accepted_idle),
             step_tokens: self.services.step_tokens,
@@ -218,6 +218,10 @@ impl ReservedChain {
     /// Law of the time to first token: wait, own prefill, first decode step.
     fn ttft(&self, system: &System, seen: &Seen) -> TimeLaw {
         let wait = self.wait(seen);
+        // Sizes too rare to follow are shared out over the others.
+        let busy: f64 = seen.accepted_busy.iter().sum();
+        let total = wait.total();
+        let wait = if total > 0.0 { wait.weighted(|_| busy / total) } else { wait };
         let horizon_s = wait.step_s() * wait.masses().len() as f64;
         let points = 16_384.min(((horizon_s + 1.0) / 1e-3) as usize).next_power_of_two();
         let step_s = ((horizon_s + 1.0) / points as f64).max(1e-3);
