@@ -7,9 +7,9 @@ use kendall_calibrate::fit::{Fit, FitOptions, Term, fit, residual_plot};
 use kendall_calibrate::{
     FrontEnd, Measured, ProfileFacts, ServerFacts, StepLog, front_end, profile_toml, read_file, solo_steps,
 };
+use kendall_serving::LinearCoefficients;
 use kendall_serving::catalog::{gpu, model};
-use kendall_serving::step_time::roofline::{Deployment, Efficiencies, Limits};
-use kendall_serving::{LinearCoefficients, RooflineSteps, StepTimeModel};
+use kendall_serving::step_time::roofline::{Efficiencies, linear_estimate};
 use serde_json::json;
 
 use super::calibrate_text as text;
@@ -114,19 +114,10 @@ fn agreed<'a, T: Clone + PartialEq + std::fmt::Display + 'a>(
     }
 }
 
-/// What the roofline says, made linear, if the catalogue knows GPU and model.
+/// What the roofline says, if the catalogue knows GPU and model.
 fn physics(server: &ServerFacts) -> Option<LinearCoefficients> {
-    let of = Deployment {
-        gpu: gpu(server.gpu.as_deref()?).ok()?,
-        model: model(server.model.as_deref()?).ok()?,
-        tensor_parallel_size: server.tensor_parallel_size.unwrap_or(1),
-        kv_dtype_bytes: 2,
-        async_scheduling: true,
-        sorts_logits: false,
-    };
-    let limits = Limits { max_num_seqs: 1_024, max_num_batched_tokens: 16_384, max_model_len: 32_768 };
-    let steps = RooflineSteps::new(&of, limits, Efficiencies::built_in()).ok()?;
-    Some(StepTimeModel::from(steps).at_least())
+    let (gpu, model) = (gpu(server.gpu.as_deref()?).ok()?, model(server.model.as_deref()?).ok()?);
+    linear_estimate(gpu, model, server.tensor_parallel_size.unwrap_or(1)).ok()
 }
 
 /// `KEY=PS` as often as given.

@@ -26,7 +26,7 @@ use ladder::Ladder;
 pub use operators::{Deployment, Operators};
 
 use super::{BatchShape, LinearCoefficients};
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, Gpu, Model};
 
 /// Longest step that a deployment may lead to, as for given coefficients: far beyond any real one.
 const LONGEST_STEP_S: f64 = 3_600.0;
@@ -155,6 +155,27 @@ impl RooflineSteps {
             rows: tables.rows.scaled(share),
         }))
     }
+}
+
+/// The roofline of a 16-bit deployment as coefficients: what physics says where measurements say nothing.
+///
+/// # Errors
+/// As [`RooflineSteps::new`].
+pub fn linear_estimate(
+    gpu: &Gpu,
+    model: &Model,
+    tensor_parallel_size: u32,
+) -> Result<LinearCoefficients, CatalogError> {
+    let of = Deployment {
+        gpu,
+        model,
+        tensor_parallel_size,
+        kv_dtype_bytes: 2,
+        async_scheduling: true,
+        sorts_logits: false,
+    };
+    let limits = Limits { max_num_seqs: 1_024, max_num_batched_tokens: 16_384, max_model_len: 32_768 };
+    RooflineSteps::new(&of, limits, Efficiencies::built_in()).map(|steps| steps.at_least())
 }
 
 /// Coefficients, and the tables at powers of two.
