@@ -16,14 +16,20 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Simulate a scenario and print its figures
     Run(RunArgs),
+    /// Fit a step-time model to measured results, or show what they say
+    Calibrate(CalibrateArgs),
     /// Simulate a scenario at many values of its keys: a table, CSV, JSON and plots
     Sweep(SweepArgs),
     /// Find the largest rate or concurrency, or the fewest replicas, that keep objectives, with a confidence
     Capacity(CapacityArgs),
+    /// Make a scenario of another tool's workload file, and show what was understood and what not
+    Import(ImportArgs),
     /// Replay golden schedules of the real vLLM scheduler, step by step
     Conformance(ConformanceArgs),
     /// List what is built in: GPUs, models, step-time profiles, with sources
     Catalog(CatalogArgs),
+    /// Analytical models: check them against reference values
+    Theory(TheoryArgs),
     /// Print the JSON Schema of the scenario file
     Schema,
 }
@@ -245,6 +251,148 @@ fn share(text: &str) -> Result<f64, String> {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Examples:
+  kendall calibrate steps.csv --gpu H100 --model Qwen/Qwen3-14B --out profile.toml
+  kendall calibrate steps.csv alone.json --gpu A10G --model Qwen/Qwen2.5-1.5B-Instruct
+  kendall calibrate --inspect result.json
+
+Formats, told by their content:
+  vllm bench serve (JSON, with or without --save-detailed), sglang bench_serving (JSON Lines), guidellm (JSON, CSV),
+  inference-perf (per request, per stage), aiperf and genai-perf (records, chunks, aggregates), genai-bench,
+  llm-d-benchmark reports (YAML), llmperf, fmperf, inference-benchmarker, InferenceX, AIBrix, scrapes of vLLM's /metrics,
+  CSV of requests (send_s, prompt_tokens, output_tokens, ttft_s, e2e_s) and of steps (step_s, prefill_tokens,
+  decode_seqs, decode_context_tokens; optional prefill_context_tokens, prefill_attention, new_seqs, run)
+
+Exit codes: 0 ok, 1 a file cannot be written, 2 invalid input.")]
+pub(crate) struct CalibrateArgs {
+    /// Measured results: step logs, and results of load generators
+    #[arg(required = true)]
+    pub measured: Vec<PathBuf>,
+    /// Show what the files say instead of fitting: tool, counts, aggregates, what to beware of
+    #[arg(long, conflicts_with_all = ["out", "plot"])]
+    pub inspect: bool,
+    /// Write the profile (TOML) of the form that the catalogue reads
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write a plot of the residuals (SVG)
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// GPU of the measured server [default: what the step log says]
+    #[arg(long, value_name = "NAME")]
+    pub gpu: Option<String>,
+    /// Model of the measured server [default: what the files say]
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Engine and version, such as `vllm 0.22.0` [default: what the step log says]
+    #[arg(long, value_name = "TEXT")]
+    pub engine_version: Option<String>,
+    /// GPUs that share the model [default: what the step log says, or 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub tensor_parallel_size: Option<u32>,
+    /// Name of the profile [default: GPU, model and tensor-parallel size]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Time from the client's send until the engine has the request, in ms [default: from requests that found the server
+    /// empty]
+    #[arg(long, value_name = "MS", value_parser = not_negative)]
+    pub front_end_ms: Option<f64>,
+    /// Keep a coefficient at a value, for instance `per_prefill_attention_ps=2048`; may be repeated
+    #[arg(long, value_name = "KEY=PS")]
+    pub fix: Vec<String>,
+    /// Resamples behind the standard errors
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub replicates: u32,
+    /// Seed of the resamples
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A length of time from the command line.
+fn not_negative(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
+    number.ok_or_else(|| "expected a number of milliseconds, not negative".to_owned())
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall import config.yaml --out scenario.toml
+  kendall import chunk-14-trace.csv --start-s 36000 --end-s 39600 --out scenario.toml
+  kendall import trace.parquet --prompt-column n_in --output-column n_out --out scenario.toml
+
+Exit codes: 0 ok (the table says what was lost), 1 the scenario cannot be written, 2 invalid input.")]
+pub(crate) struct ImportArgs {
+    /// The file: configuration of inference-perf, scenario of guidellm, a `vllm bench serve` command, `ServeGen`, Azure,
+    /// `BurstGPT`, Mooncake, Parquet
+    pub file: PathBuf,
+    /// Where the scenario goes; printed if absent
+    #[arg(long, value_name = "SCENARIO")]
+    pub out: Option<PathBuf>,
+    /// Replace the file of --out
+    #[arg(long, requires = "out")]
+    pub force: bool,
+    /// What the file is; told from its content if absent
+    #[arg(long)]
+    pub format: Option<ImportFormat>,
+    /// Scenario whose [server] is used; the quick start's if absent
+    #[arg(long, value_name = "SCENARIO")]
+    pub server: Option<PathBuf>,
+    /// Which of several rates or concurrency levels, from 0
+    #[arg(long, value_name = "N")]
+    pub stage: Option<usize>,
+    /// Only what arrives from this time of a trace on (s)
+    #[arg(long, value_name = "SECONDS")]
+    pub start_s: Option<f64>,
+    /// Only what arrives before this time of a trace (s)
+    #[arg(long, value_name = "SECONDS")]
+    pub end_s: Option<f64>,
+    /// Column of arrivals in a Parquet file
+    #[arg(long, value_name = "NAME")]
+    pub arrival_column: Option<String>,
+    /// Column of prompt tokens in a Parquet file
+    #[arg(long, value_name = "NAME")]
+    pub prompt_column: Option<String>,
+    /// Column of output tokens in a Parquet file
+    #[arg(long, value_name = "NAME")]
+    pub output_column: Option<String>,
+}
+
+/// What `kendall import` can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportFormat {
+    InferencePerf,
+    Guidellm,
+    VllmBench,
+    Servegen,
+    Azure,
+    Burstgpt,
+    Mooncake,
+    Parquet,
+    Kendall,
+}
+
+impl ImportFormat {
+    /// How the scenario's first line calls it.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::InferencePerf => "inference-perf configuration",
+            Self::Guidellm => "guidellm scenario",
+            Self::VllmBench => "vllm bench serve command",
+            Self::Servegen => "ServeGen client",
+            Self::Azure => "Azure trace",
+            Self::Burstgpt => "BurstGPT trace",
+            Self::Mooncake => "Mooncake trace",
+            Self::Parquet => "Parquet trace",
+            Self::Kendall => "kendall trace",
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
 Example:
   kendall conformance tests/golden
 
@@ -256,6 +404,32 @@ pub(crate) struct ConformanceArgs {
     #[arg(long)]
     pub one_by_one: bool,
     /// Print JSON instead of lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TheoryArgs {
+    #[command(subcommand)]
+    pub command: TheoryCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TheoryCommand {
+    /// Evaluate a file of reference values and count which agree, model by model
+    Check(TheoryCheckArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The file is a JSON list of {id, model, params, metric, value, tolerance}; docs/theory-classical.md lists models and metrics.
+An entry agrees when |ours - value| <= tolerance * max(|value|, 1e-6). Parameters outside a model's domain disagree.
+
+Exit codes: 0 nothing disagrees, 1 an entry disagrees, 2 the file cannot be read.")]
+pub(crate) struct TheoryCheckArgs {
+    /// File of reference values (JSON)
+    pub file: PathBuf,
+    /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
 }

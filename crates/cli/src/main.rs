@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod exit;
+mod import;
 mod progress;
 mod scenario_file;
 mod study;
@@ -16,15 +17,20 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command};
+use args::{Args, Command, TheoryCommand};
 
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Run(run) => commands::run(&run),
+        Command::Calibrate(calibrate) => commands::calibrate(&calibrate),
         Command::Sweep(sweep) => commands::sweep(&sweep),
         Command::Capacity(capacity) => commands::capacity(&capacity),
+        Command::Import(import) => commands::import(&import),
         Command::Conformance(conformance) => commands::conformance(&conformance),
         Command::Catalog(catalog) => commands::catalog(&catalog),
+        Command::Theory(theory) => match theory.command {
+            TheoryCommand::Check(check) => commands::theory_check(&check),
+        },
         Command::Schema => commands::schema(),
     };
     match result {

@@ -1,11 +1,9 @@
 //! From the scenario's `[workload]` to a stream of requests; the files it names are opened here.
 
-use std::path::Path;
-
 use kendall_des::Streams;
 use kendall_serving::WorkloadError;
 use kendall_serving::scenario::{
-    ClassInfo, RecordedLengths, ScenarioError, Trace, TraceFormat, Workload, WorkloadPlan, plan,
+    ClassInfo, RecordedLengths, ScenarioError, Sessions, Trace, TraceFormat, Workload, WorkloadPlan, plan,
 };
 use kendall_serving::workload::{ConcurrencyLimited, Lengths};
 use kendall_traces::{TraceError, TraceOptions, TraceSource};
@@ -26,7 +24,7 @@ pub(crate) enum Prepared {
     /// Drawn from distributions.
     Synthetic(Box<WorkloadPlan>),
     /// Read from a file; the same in every replication.
-    Recorded { source: TraceSource, options: TraceOptions, max_concurrency: Option<u64> },
+    Recorded { source: TraceSource, options: Box<TraceOptions>, max_concurrency: Option<u64> },
 }
 
 /// Opens the workload of a scenario for replication 0.
@@ -131,6 +129,7 @@ fn recorded(file: &ScenarioFile, workload: &Workload, trace: &Trace) -> Result<P
     };
     let columns = trace.columns.clone().unwrap_or_default();
     let source = TraceSource::new(&file.resolve_path(&trace.path), format, columns);
+    let options = Box::new(options);
     Ok(Prepared::Recorded { source, options, max_concurrency: workload.max_concurrency })
 }
 
@@ -144,36 +143,40 @@ fn trace_failure(file: &ScenarioFile, key: &str, error: &TraceError) -> Failure 
 
 /// Puts what files hold in the place of their names.
 fn read_files(file: &ScenarioFile, workload: &mut Workload) -> Result<(), Failure> {
-    read_lengths(file, "prompt_tokens", workload.prompt_tokens.as_mut())?;
-    read_lengths(file, "output_tokens", workload.output_tokens.as_mut())?;
-    read_pairs(file, "lengths", workload.lengths.as_mut())?;
-    read_lengths(file, "sessions.turns", workload.sessions.as_mut().map(|sessions| &mut sessions.turns))?;
+    read_lengths(file, "prompt_tokens", &mut workload.prompt_tokens)?;
+    read_lengths(file, "output_tokens", &mut workload.output_tokens)?;
+    read_pairs(file, "lengths", &mut workload.lengths)?;
+    read_turns(file, "sessions.turns", &mut workload.sessions)?;
     for (number, class) in workload.class.iter_mut().enumerate() {
         let key = |key: &str| format!("class.{number}.{key}");
-        read_lengths(file, &key("prompt_tokens"), class.prompt_tokens.as_mut())?;
-        read_lengths(file, &key("output_tokens"), class.output_tokens.as_mut())?;
-        read_pairs(file, &key("lengths"), class.lengths.as_mut())?;
-        let turns = class.sessions.as_mut().map(|sessions| &mut sessions.turns);
-        read_lengths(file, &key("sessions.turns"), turns)?;
+        read_lengths(file, &key("prompt_tokens"), &mut class.prompt_tokens)?;
+        read_lengths(file, &key("output_tokens"), &mut class.output_tokens)?;
+        read_pairs(file, &key("lengths"), &mut class.lengths)?;
+        read_turns(file, &key("sessions.turns"), &mut class.sessions)?;
     }
     Ok(())
 }
 
-fn read_lengths(file: &ScenarioFile, key: &str, lengths: Option<&mut Lengths>) -> Result<(), Failure> {
-    let Some(Lengths::Empirical { values: None, table, path }) = lengths else { return Ok(()) };
-    let (Some(name), None) = (path.as_deref(), &table) else { return Ok(()) };
-    let read = kendall_traces::open_length_table(&file.resolve_path(name));
+fn read_turns(file: &ScenarioFile, key: &str, sessions: &mut Option<Sessions>) -> Result<(), Failure> {
+    sessions.as_mut().map_or(Ok(()), |sessions| read_table(file, key, &mut sessions.turns))
+}
+
+fn read_lengths(file: &ScenarioFile, key: &str, lengths: &mut Option<Lengths>) -> Result<(), Failure> {
+    lengths.as_mut().map_or(Ok(()), |lengths| read_table(file, key, lengths))
+}
+
+fn read_table(file: &ScenarioFile, key: &str, lengths: &mut Lengths) -> Result<(), Failure> {
+    let Lengths::Empirical { values: None, table: table @ None, path } = lengths else { return Ok(()) };
+    let Some(name) = path.take() else { return Ok(()) };
+    let read = kendall_traces::open_length_table(&file.resolve_path(&name));
     *table = Some(read.map_err(|error| trace_failure(file, key, &error))?);
-    *path = None;
     Ok(())
 }
 
-fn read_pairs(file: &ScenarioFile, key: &str, lengths: Option<&mut RecordedLengths>) -> Result<(), Failure> {
+fn read_pairs(file: &ScenarioFile, key: &str, lengths: &mut Option<RecordedLengths>) -> Result<(), Failure> {
     let Some(RecordedLengths { path, pairs: pairs @ None, .. }) = lengths else { return Ok(()) };
-    let Some(name) = path.as_deref() else { return Ok(()) };
-    let name = file.resolve_path(name);
-    let read = kendall_traces::open_lengths(Path::new(&name));
+    let Some(name) = path.take() else { return Ok(()) };
+    let read = kendall_traces::open_lengths(&file.resolve_path(&name));
     *pairs = Some(read.map_err(|error| trace_failure(file, key, &error))?);
-    *path = None;
     Ok(())
 }

@@ -68,6 +68,13 @@ impl RequestSpec {
     }
 }
 
+impl RequestSpec {
+    /// The class of requests that it belongs to, in the order of the scenario, from 0.
+    pub fn class(&self) -> u16 {
+        self.session.map_or(0, |sender| sender.class)
+    }
+}
+
 /// The identity of a prompt's tokens. Two tokens are equal if and only if their (stream, index) pairs are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum PromptContent {

@@ -56,6 +56,7 @@ pub(crate) struct ParquetReader {
     row: u64,
     origin_ps: Option<i128>,
     previous_ps: Option<i128>,
+    num_skipped: u64,
     has_ended: bool,
 }
 
@@ -107,6 +108,7 @@ impl ParquetReader {
             row: 0,
             origin_ps: None,
             previous_ps: None,
+            num_skipped: 0,
             has_ended: false,
         })
     }
@@ -120,6 +122,11 @@ impl ParquetReader {
     /// Name of the file in messages.
     pub(crate) fn file(&self) -> &str {
         &self.file
+    }
+
+    /// Requests left out so far because they have no tokens.
+    pub(crate) const fn num_skipped(&self) -> u64 {
+        self.num_skipped
     }
 
     /// Number of the row read last; 0 before the first.
@@ -201,7 +208,10 @@ impl ParquetReader {
             if prompt_tokens == 0 { Some("prompt") } else { (output_tokens == 0).then_some("output") };
         match (empty, self.on_empty) {
             (Some(field), OnEmpty::Error) => Err(TraceErrorKind::EmptyRequest { field }),
-            (Some(_), OnEmpty::Skip) => Ok(None),
+            (Some(_), OnEmpty::Skip) => {
+                self.num_skipped += 1;
+                Ok(None)
+            }
             (None, _) => Ok(Some(TraceRecord {
                 arrival,
                 num_prompt_tokens: prompt_tokens,

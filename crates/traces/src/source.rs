@@ -59,6 +59,24 @@ impl TraceSource {
         })
     }
 
+    /// Number of requests without prompt or output tokens up to the end of a slice.
+    ///
+    /// # Errors
+    /// If the file cannot be read to its end.
+    pub fn count_empty(&self, start_s: Option<f64>, end_s: Option<f64>) -> Result<u64, TraceError> {
+        let options = TraceOptions { start_s, end_s, ..TraceOptions::default() };
+        let mut records = self.records(OnEmpty::Skip)?;
+        Plan::check(&options).map_err(|kind| TraceError::of_file(records.file(), kind))?;
+        let end = end_s.and_then(|end| kendall_des::SimDuration::from_secs_f64(end).ok());
+        for record in &mut records {
+            if end.is_some_and(|end| record.as_ref().is_ok_and(|record| record.arrival >= end)) {
+                break;
+            }
+            record?;
+        }
+        Ok(records.num_skipped())
+    }
+
     pub(crate) fn records(&self, on_empty: OnEmpty) -> Result<Records, TraceError> {
         let is_parquet = match self.format {
             Some(format) => format == TraceFormat::Parquet,
@@ -84,6 +102,14 @@ impl Records {
         match self {
             Self::Lines(reader) => reader.file(),
             Self::Parquet(reader) => reader.file(),
+        }
+    }
+
+    /// Requests left out so far because they have no tokens.
+    fn num_skipped(&self) -> u64 {
+        match self {
+            Self::Lines(reader) => reader.num_skipped(),
+            Self::Parquet(reader) => reader.num_skipped(),
         }
     }
 

@@ -68,6 +68,35 @@ pub(crate) fn import(args: &RunArgs) -> Result<Imported, Failure> {
     Ok(Imported { file, bench, ignored: ignored.iter().map(Ignored::ledger_entry).collect(), warnings })
 }
 
+/// A `vllm bench serve` command as a scenario.
+pub(crate) struct BenchScenario {
+    /// Each key with the flag that it comes from.
+    pub text: String,
+    /// Flags that are left out, with how they would change the result.
+    pub ignored: Vec<(String, &'static str)>,
+    /// What the user should know about the translation.
+    pub warnings: Vec<String>,
+}
+
+/// The scenario of a benchmark against the server of another scenario. What is not modelled is left out and listed.
+///
+/// # Errors
+/// If vLLM would not read the command, or its lengths cannot be known.
+pub(crate) fn bench_as_scenario(command: &str, server: &str) -> Result<BenchScenario, String> {
+    let allowed: Vec<String> = bench_flags().list.iter().map(|flag| flag.flag.clone()).collect();
+    let commands = Commands {
+        bench: Some(command.to_owned()),
+        base: Some(server),
+        allowed: &allowed,
+        ..Commands::default()
+    };
+    let Translation { text, ignored, mut warnings, .. } = commands.translate()?;
+    let start = HEAD.len() + "# \n".len();
+    let text = text.get(start..).unwrap_or_default().to_owned();
+    warnings.retain(|warning| !warning.contains("is ignored:"));
+    Ok(BenchScenario { text, ignored: ignored.iter().map(|i| (i.shown(), i.effect)).collect(), warnings })
+}
+
 /// A command as given, or from the file behind `@`.
 fn text_of(command: &str) -> Result<String, Failure> {
     let Some(path) = command.strip_prefix('@') else { return Ok(command.to_owned()) };

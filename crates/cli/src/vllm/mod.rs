@@ -23,5 +23,6 @@ mod words;
 mod workload;
 
 pub(crate) use bench::Bench;
-pub(crate) use import::{Imported, import};
+pub(crate) use import::{Imported, bench_as_scenario, import};
 pub(crate) use played::{planned_sends, write_result};
+pub(crate) use toml_text::{TomlText, inline};

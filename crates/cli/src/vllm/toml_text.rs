@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 /// TOML under construction.
 #[derive(Debug, Default)]
-pub(super) struct TomlText(String);
+pub(crate) struct TomlText(String);
 
 impl TomlText {
     /// A line of comment, or several.
-    pub(super) fn comment(&mut self, text: &str) {
+    pub(crate) fn comment(&mut self, text: &str) {
         for line in text.lines() {
             // Writing to a string cannot fail.
             let _ = writeln!(self.0, "# {line}");
@@ -16,31 +16,31 @@ impl TomlText {
     }
 
     /// `[name]`, after an empty line.
-    pub(super) fn table(&mut self, name: &str) {
+    pub(crate) fn table(&mut self, name: &str) {
         let _ = writeln!(self.0, "\n[{name}]");
     }
 
     /// `key = value  # from`
-    pub(super) fn key(&mut self, key: &str, value: impl Into<toml_edit::Value>, from: &str) {
+    pub(crate) fn key(&mut self, key: &str, value: impl Into<toml_edit::Value>, from: &str) {
         let value = value.into();
         let _ = writeln!(self.0, "{key} = {}  # {from}", value.to_string().trim());
     }
 
     /// Text that is TOML already.
-    pub(super) fn raw(&mut self, text: &str) {
+    pub(crate) fn raw(&mut self, text: &str) {
         if !text.is_empty() {
             let _ = writeln!(self.0, "\n{}", text.trim());
         }
     }
 
     /// The text.
-    pub(super) fn into_string(self) -> String {
+    pub(crate) fn into_string(self) -> String {
         self.0
     }
 }
 
 /// An inline table of these keys.
-pub(super) fn inline<const N: usize>(pairs: [(&str, toml_edit::Value); N]) -> toml_edit::Value {
+pub(crate) fn inline<const N: usize>(pairs: [(&str, toml_edit::Value); N]) -> toml_edit::Value {
     let mut table = toml_edit::InlineTable::new();
     for (key, value) in pairs {
         table.insert(key, value);

@@ -11,16 +11,21 @@
 //! | `files` | output folders, full disks, interrupts, closed pipes |
 //! | `determinism` | equal input, equal bytes |
 //! | `figures` | `requests.csv` and `steps.csv` against `summary.json` |
+//! | `calibrate` | measured results: a profile, or a message |
+//! | `model_config` | a model from its `config.json`, an fp8 KV cache |
 //! | `built_in` | schema, catalogue, quick start, scenarios |
+//! | `theory` | `kendall theory check`: counts, exit codes, messages |
 //! | `azure` | the Azure traces within 60 MB |
 //! | `capacity` | the capacity search |
 //! | `goodput` | classes, fairness, cost, energy |
 //! | `replications` | `--replications`, `--precision` |
 //! | `sweep` | sweeps, killed and resumed |
+//! | `import` | files of other tools as scenarios |
 //! | `fuzz` | random scenarios never panic |
 
 mod azure;
 mod built_in;
+mod calibrate;
 mod capacity;
 mod changes;
 mod determinism;
@@ -29,10 +34,13 @@ mod files;
 mod fuzz;
 mod goodput;
 mod huge;
+mod import;
 mod keys;
+mod model_config;
 mod one_by_one;
 mod program;
 mod replications;
 mod sweep;
+mod theory;
 mod traces;
 mod values;

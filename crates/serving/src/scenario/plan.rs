@@ -106,7 +106,7 @@ impl WorkloadPlan {
                 });
                 let requests = match self.extent {
                     Extent::Requests(requests) => requests,
-                    Extent::Duration(_) | Extent::Everything => u64::MAX,
+                    Extent::Duration(_) | Extent::Everything | Extent::Unbounded => u64::MAX,
                 };
                 Box::new(Superposed::new(parts.collect::<Result<_, _>>()?, requests))
             }
@@ -252,10 +252,20 @@ fn superposed(workload: &Workload, extent: Extent) -> Result<Vec<SyntheticConfig
     if let Some((key, _)) = others.iter().find(|(_, given)| *given) {
         return Err(at(key, "classes have arrivals of their own: leave it out"));
     }
+    for (number, class) in workload.class.iter().enumerate() {
+        let key = format!("workload.class.{number}.arrivals");
+        let checked = class.arrivals.as_ref().map_or(Ok(()), Arrivals::check);
+        checked.map_err(|error| located(&key, &error.field, error.message.clone()))?;
+    }
+    let rates = workload.class.iter().filter_map(|class| class.arrivals.as_ref()?.rate_per_s());
+    let ends = workload.class.iter().map(|class| class.arrivals.as_ref()?.expected_requests());
+    let checked = extent.check(Some(rates.sum()), ends.sum());
+    checked.map_err(|error| at(error.key(extent), error.message()))?;
+    // How many requests each class has of a common number is seen when they have arrived.
+    let extent = if matches!(extent, Extent::Requests(_)) { Extent::Unbounded } else { extent };
     let part = |(number, class): (usize, &Class)| {
         let Some(arrivals) = class.arrivals.clone() else { return Err(missing("arrivals")) };
         let key = format!("workload.class.{number}.arrivals");
-        arrivals.check().map_err(|error| located(&key, &error.field, error.message.clone()))?;
         if matches!(arrivals, Arrivals::ClosedLoop { .. } | Arrivals::AtOnce {}) {
             let message =
                 "arrivals of a class need a rate: use another process, or weights and one process for all";

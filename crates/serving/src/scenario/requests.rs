@@ -198,11 +198,13 @@ const MAX_PREFIX_GROUPS: u32 = 1 << 20;
 const MAX_PROMPTS: u64 = 1 << 44;
 
 fn session_plan(key: &str, sessions: &Sessions) -> Result<SessionPlan, ScenarioError> {
-    let think_time_cv = ("think_time_cv", sessions.think_time_cv.unwrap_or(1.0));
-    Ok(SessionPlan {
-        turns: distribution(&format!("{key}.turns"), &sessions.turns)?,
-        think_time: times(key, ("think_time_s", sessions.think_time_s), think_time_cv)?,
-    })
+    let (mean, cv) = (sessions.think_time_s, sessions.think_time_cv.unwrap_or(1.0));
+    let think_time = if mean.abs() > 0.0 || mean.is_nan() {
+        times(key, ("think_time_s", mean), ("think_time_cv", cv))?
+    } else {
+        Distribution::constant(0.0).map_err(|error| at(key, error.to_string()))?
+    };
+    Ok(SessionPlan { turns: distribution(&format!("{key}.turns"), &sessions.turns)?, think_time })
 }
 
 /// Retries of the clients at `key`.

@@ -77,6 +77,7 @@ impl Body {
     }
 
     /// Request `number`, which opens a conversation if the class has them.
+    #[inline]
     pub(super) fn request(&mut self, number: u64, arrival: SimTime) -> RequestSpec {
         let mut spec = self.first_turn(number, 0, arrival);
         if let Some(sessions) = &mut self.sessions {
@@ -85,6 +86,7 @@ impl Body {
         spec
     }
 
+    #[inline]
     fn first_turn(&mut self, number: u64, attempt: u16, arrival: SimTime) -> RequestSpec {
         let content = self.contents.draw(number);
         let (prompt, output) = self.lengths.draw(content.length_entity, number);

@@ -47,6 +47,7 @@ impl Clock {
     }
 
     /// The arrival of request `index` after the one before. To be called for one request after another.
+    #[inline]
     pub(super) fn next(&mut self, previous: SimTime, index: u64) -> Next {
         let Some(distribution) = &self.gap else { return Next::At(previous) };
         let mut gap = distribution.sample(&mut self.gaps.entity(index));

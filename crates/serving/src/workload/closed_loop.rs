@@ -2,12 +2,16 @@
 
 use kendall_des::{Distribution, SimDuration, SimTime, Stream, Streams};
 
-use crate::record::RequestRecord;
+use crate::record::{RequestRecord, RequestStatus};
 use crate::request::{RequestSpec, SessionTurn, Workload, WorkloadError};
 
 use super::body::RequestClass;
 use super::extent::{Extent, SyntheticError};
 use super::mixture::Mixture;
+
+/// A client whose request was refused waits at least so long: without it, one that never thinks and whose requests are all too long
+/// would send for ever at one instant.
+const AFTER_REFUSAL: SimDuration = SimDuration::from_millis(1);
 
 /// The parts of a closed system.
 #[derive(Debug, Clone)]
@@ -50,7 +54,7 @@ impl ClosedLoop {
         let (requests, last_send) = match config.extent {
             Extent::Requests(requests) => (requests, SimTime::MAX),
             Extent::Duration(duration) => (u64::MAX, SimTime::ZERO + duration),
-            Extent::Everything => return Err(SyntheticError::Endless),
+            Extent::Everything | Extent::Unbounded => return Err(SyntheticError::Endless),
         };
         Ok(Self {
             classes: Mixture::new(&config.classes, 0, true, streams)?,
@@ -96,7 +100,10 @@ impl Workload for ClosedLoop {
         }
         let SessionTurn { session, .. } = record.session?;
         let number = session.checked_add(self.concurrency).filter(|&number| number < self.requests)?;
-        let arrival = self.after_thinking(session, record.finish)?;
+        let mut arrival = self.after_thinking(session, record.finish)?;
+        if record.status == RequestStatus::Rejected {
+            arrival = arrival.max(record.finish.checked_add(AFTER_REFUSAL)?);
+        }
         (arrival <= self.last_send).then(|| self.classes.request(number, arrival))
     }
 }

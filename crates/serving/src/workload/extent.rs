@@ -14,6 +14,8 @@ pub enum Extent {
     Duration(SimDuration),
     /// All that arrive: for arrivals that end by themselves.
     Everything,
+    /// As many as are asked for: whoever asks knows when to stop.
+    Unbounded,
 }
 
 /// Highest arrival rate: beyond it gaps are below the clock's picosecond.
@@ -77,7 +79,7 @@ impl SyntheticError {
             (Self::RateTooHigh(_), _) => "arrivals.rate_per_s",
             (Self::Endless, _) | (_, Extent::Requests(_)) => "requests",
             (_, Extent::Duration(_)) => "duration_s",
-            (_, Extent::Everything) => "arrivals",
+            (_, Extent::Everything | Extent::Unbounded) => "arrivals",
         }
     }
 
@@ -93,7 +95,7 @@ impl SyntheticError {
 impl Extent {
     /// Checks that so much can be played at this long-run rate. `ends_after` is the expected number of requests of arrivals that end
     /// by themselves.
-    pub(super) fn check(
+    pub(crate) fn check(
         self,
         rate_per_s: Option<f64>,
         ends_after: Option<f64>,
@@ -107,7 +109,7 @@ impl Extent {
         let expected = match (self, rate_per_s) {
             (Self::Requests(requests), _) => requests as f64,
             (Self::Duration(duration), Some(rate)) => duration.as_secs_f64() * rate,
-            (Self::Duration(_), None) => 0.0,
+            (Self::Duration(_), None) | (Self::Unbounded, _) => 0.0,
             (Self::Everything, _) => ends_after.unwrap_or(f64::INFINITY),
         };
         if expected > MAX_REQUESTS as f64 {

@@ -40,6 +40,7 @@ impl Mixture {
     }
 
     /// Request `number`.
+    #[inline]
     pub(super) fn request(&mut self, number: u64, arrival: SimTime) -> RequestSpec {
         let class = match &mut self.choice {
             None => 0,

@@ -189,5 +189,9 @@ impl Workload for SyntheticWorkload {
 }
 
 #[cfg(test)]
+mod arrivals_tests;
+#[cfg(test)]
+mod classes_tests;
+#[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

@@ -168,16 +168,5 @@ fn variants(base: &SimulationConfig, load: Load, sampled: &OfferedLoad) -> Vec<V
 const FRONT_END_CHANGE: SimDuration = SimDuration::from_millis(10);
 
 fn scale_step_time(config: &mut SimulationConfig, share: f64) {
-    let c = &mut config.step_time;
-    for coefficient in [
-        &mut c.base_ps,
-        &mut c.per_prefill_token_ps,
-        &mut c.per_prefill_context_token_ps,
-        &mut c.per_prefill_attention_ps,
-        &mut c.per_decode_seq_ps,
-        &mut c.per_decode_context_token_ps,
-        &mut c.per_new_seq_ps,
-    ] {
-        *coefficient = libm::round(*coefficient as f64 * share) as u64;
-    }
+    config.step_time = config.step_time.scaled(share);
 }

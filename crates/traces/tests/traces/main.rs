@@ -9,6 +9,7 @@ mod mooncake;
 mod open;
 mod properties;
 mod real_files;
+mod repeated;
 
 use kendall_traces::{TraceError, TraceFormat, TraceReader, TraceRecord};
 

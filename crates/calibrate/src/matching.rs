@@ -1,0 +1,295 @@
+//! Parameters from requests alone: simulated requests are matched to measured ones by least squares.
+//!
+//! The caller brings the simulator ([`Simulate`]): this crate knows no scenario. The minimiser is Levenberg and
+//! Marquardt's damped Gauss-Newton method (Marquardt, SIAM Journal 11, 1963) in the logarithms of the parameters, which
+//! keeps them positive and makes one step size fit milliseconds and picoseconds alike, with derivatives by central
+//! differences. Residuals are logarithms of simulated over measured TTFT and TPOT, request by request, bounded by
+//! Huber's weights: what a replayed request meets is a matter of the arrivals, but single stalls are not.
+
+use serde::Serialize;
+
+use crate::measured::MeasuredRequest;
+
+/// A simulator of the measured run: same arrivals, same lengths, as many requests in the same order.
+pub trait Simulate {
+    /// Simulates with these parameter values, in the order in which they were named.
+    ///
+    /// # Errors
+    /// Why it cannot, in words.
+    fn simulate(&mut self, values: &[f64]) -> Result<Vec<MeasuredRequest>, String>;
+}
+
+/// A parameter to be found, positive, with a first guess.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guess {
+    /// Name, unit last.
+    pub name: String,
+    /// First guess, above zero.
+    pub value: f64,
+}
+
+/// A parameter that was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Matched {
+    /// Name, unit last.
+    pub name: String,
+    /// Value.
+    pub value: f64,
+    /// Standard error from the curvature at the minimum, as if requests were independent; infinite where the requests
+    /// do not depend on the parameter.
+    pub std_error: f64,
+}
+
+/// The result of a match.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Match {
+    /// The parameters.
+    pub parameters: Vec<Matched>,
+    /// Root mean square of the residuals: about the relative error of a typical latency.
+    pub rms: f64,
+    /// Residuals: up to two a request.
+    pub residuals: usize,
+    /// Simulations that it took.
+    pub simulations: usize,
+    /// Whether it came to rest, rather than to the last of its rounds.
+    pub converged: bool,
+}
+
+/// Why there is no match.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum MatchError {
+    /// A first guess that has no logarithm.
+    #[error("{name} begins at {value}; expected a number above zero")]
+    Guess {
+        /// The parameter.
+        name: String,
+        /// Its first guess.
+        value: f64,
+    },
+    /// The simulator failed.
+    #[error("the simulation failed: {0}")]
+    Simulation(String),
+    /// The simulator does not answer for the measured requests.
+    #[error("{simulated} requests were simulated for {measured} measured ones; expected as many")]
+    Unequal {
+        /// How many were simulated.
+        simulated: usize,
+        /// How many were measured.
+        measured: usize,
+    },
+    /// Nothing to compare.
+    #[error(
+        "{found} latencies to compare; expected more than the {parameters} parameters: give requests with TTFT or TPOT"
+    )]
+    TooFew {
+        /// Latencies that both sides have.
+        found: usize,
+        /// Parameters.
+        parameters: usize,
+    },
+}
+
+const ROUNDS: usize = 30;
+/// Relative step of the differences: above the granularity that scheduling gives a simulation, below the curvature.
+const DIFFERENCE: f64 = 0.02;
+/// A loss that falls by less than this share has come to rest.
+const AT_REST: f64 = 1e-5;
+const HUBER: f64 = 1.345;
+/// Largest step of a logarithm in one round: a factor of e.
+const LARGEST_STEP: f64 = 1.0;
+
+/// Finds the parameters under which the simulation is nearest to the measured requests.
+///
+/// # Errors
+/// [`MatchError`] for a guess that is not positive, a simulation that fails, or too few latencies.
+pub fn match_requests(
+    measured: &[MeasuredRequest],
+    guesses: &[Guess],
+    simulator: &mut dyn Simulate,
+) -> Result<Match, MatchError> {
+    if let Some(guess) = guesses.iter().find(|guess| !(guess.value.is_finite() && guess.value > 0.0)) {
+        return Err(MatchError::Guess { name: guess.name.clone(), value: guess.value });
+    }
+    let mut problem = Problem { measured, simulator, simulations: 0 };
+    let mut logs: Vec<f64> = guesses.iter().map(|guess| libm::log(guess.value)).collect();
+    let mut residuals = problem.residuals(&logs)?;
+    if residuals.iter().flatten().count() <= guesses.len() {
+        return Err(MatchError::TooFew {
+            found: residuals.iter().flatten().count(),
+            parameters: guesses.len(),
+        });
+    }
+    let (mut damping, mut converged) = (1e-2, false);
+    let mut jacobian = problem.jacobian(&logs)?;
+    for _ in 0..ROUNDS {
+        let weights = huber_weights(&residuals);
+        let normal = Normal::of(&jacobian, &residuals, &weights);
+        let before = loss(&residuals, &weights);
+        let step = normal.damped_step(damping);
+        let trial: Vec<f64> = logs.iter().zip(&step).map(|(log, step)| log + step).collect();
+        let trial_residuals = problem.residuals(&trial)?;
+        let after = loss(&trial_residuals, &weights);
+        if after < before {
+            let gained = (before - after) / before.max(f64::MIN_POSITIVE);
+            (logs, residuals, damping) = (trial, trial_residuals, (damping / 5.0).max(1e-9));
+            jacobian = problem.jacobian(&logs)?;
+            converged = gained < AT_REST;
+        } else {
+            damping *= 10.0;
+            converged = damping > 1e6;
+        }
+        if converged || before < 1e-18 {
+            converged = true;
+            break;
+        }
+    }
+    Ok(problem.result(guesses, &logs, &residuals, &jacobian, converged))
+}
+
+/// One residual a latency; `None` where one side lacks it.
+type Residuals = Vec<Option<f64>>;
+
+struct Problem<'a> {
+    measured: &'a [MeasuredRequest],
+    simulator: &'a mut dyn Simulate,
+    simulations: usize,
+}
+
+impl Problem<'_> {
+    fn residuals(&mut self, logs: &[f64]) -> Result<Residuals, MatchError> {
+        let values: Vec<f64> = logs.iter().map(|&log| libm::exp(log)).collect();
+        let simulated = self.simulator.simulate(&values).map_err(MatchError::Simulation)?;
+        self.simulations += 1;
+        if simulated.len() != self.measured.len() {
+            return Err(MatchError::Unequal { simulated: simulated.len(), measured: self.measured.len() });
+        }
+        let ratio = |simulated: Option<f64>, measured: Option<f64>| {
+            let (simulated, measured) = (simulated?, measured?);
+            (simulated > 0.0 && measured > 0.0).then(|| libm::log(simulated / measured))
+        };
+        let pairs = simulated.iter().zip(self.measured);
+        Ok(pairs.flat_map(|(s, m)| [ratio(s.ttft_s, m.ttft_s), ratio(s.tpot_s(), m.tpot_s())]).collect())
+    }
+
+    /// Derivatives of each residual by each parameter's logarithm.
+    fn jacobian(&mut self, logs: &[f64]) -> Result<Vec<Vec<f64>>, MatchError> {
+        let mut columns = Vec::with_capacity(logs.len());
+        for i in 0..logs.len() {
+            let shifted = |by: f64| {
+                logs.iter().enumerate().map(|(j, &log)| if i == j { log + by } else { log }).collect()
+            };
+            let (up, down): (Vec<f64>, Vec<f64>) = (shifted(DIFFERENCE), shifted(-DIFFERENCE));
+            let (up, down) = (self.residuals(&up)?, self.residuals(&down)?);
+            let slope = |(up, down): (&Option<f64>, &Option<f64>)| match (up, down) {
+                (Some(up), Some(down)) => (up - down) / (2.0 * DIFFERENCE),
+                _ => 0.0,
+            };
+            columns.push(up.iter().zip(&down).map(slope).collect());
+        }
+        Ok(columns)
+    }
+
+    fn result(
+        &self,
+        guesses: &[Guess],
+        logs: &[f64],
+        residuals: &Residuals,
+        jacobian: &[Vec<f64>],
+        converged: bool,
+    ) -> Match {
+        let weights = huber_weights(residuals);
+        let normal = Normal::of(jacobian, residuals, &weights);
+        let count = residuals.iter().flatten().count();
+        let freedom = (count - guesses.len()) as f64;
+        let variance = loss(residuals, &weights) / freedom;
+        let parameters = guesses.iter().zip(logs).enumerate().map(|(i, (guess, &log))| {
+            let value = libm::exp(log);
+            let unit: Vec<f64> = (0..logs.len()).map(|j| f64::from(u8::from(i == j))).collect();
+            let inverse = normal.solve(&unit, 0.0).map_or(f64::INFINITY, |column| column[i]);
+            Matched { name: guess.name.clone(), value, std_error: value * libm::sqrt(variance * inverse) }
+        });
+        let rms = libm::sqrt(residuals.iter().flatten().map(|r| r * r).sum::<f64>() / count as f64);
+        Match {
+            parameters: parameters.collect(),
+            rms,
+            residuals: count,
+            simulations: self.simulations,
+            converged,
+        }
+    }
+}
+
+fn huber_weights(residuals: &Residuals) -> Vec<f64> {
+    let mut sizes: Vec<f64> = residuals.iter().flatten().map(|residual| residual.abs()).collect();
+    sizes.sort_by(f64::total_cmp);
+    let scale =
+        if sizes.is_empty() { 0.0 } else { crate::summary::quantile_of_sorted(&sizes, 50.0) / 0.6745 };
+    let limit = (HUBER * scale).max(1e-6);
+    residuals
+        .iter()
+        .map(|residual| residual.map_or(0.0, |r| if r.abs() <= limit { 1.0 } else { limit / r.abs() }))
+        .collect()
+}
+
+fn loss(residuals: &Residuals, weights: &[f64]) -> f64 {
+    residuals.iter().zip(weights).map(|(residual, weight)| residual.map_or(0.0, |r| weight * r * r)).sum()
+}
+
+/// The normal equations of one round.
+struct Normal {
+    products: Vec<Vec<f64>>,
+    targets: Vec<f64>,
+}
+
+impl Normal {
+    fn of(jacobian: &[Vec<f64>], residuals: &Residuals, weights: &[f64]) -> Self {
+        let dot = |left: &[f64], right: &dyn Fn(usize) -> f64| -> f64 {
+            left.iter().zip(weights).enumerate().map(|(k, (value, weight))| weight * value * right(k)).sum()
+        };
+        let products = jacobian
+            .iter()
+            .map(|left| jacobian.iter().map(|right| dot(left, &|k| right[k])).collect())
+            .collect();
+        let targets = jacobian.iter().map(|left| -dot(left, &|k| residuals[k].unwrap_or_default())).collect();
+        Self { products, targets }
+    }
+
+    /// The step, each part at most [`LARGEST_STEP`]; a parameter that nothing depends on stays.
+    fn damped_step(&self, damping: f64) -> Vec<f64> {
+        let step = self.solve(&self.targets, damping).unwrap_or_else(|| vec![0.0; self.targets.len()]);
+        step.into_iter().map(|part| part.clamp(-LARGEST_STEP, LARGEST_STEP)).collect()
+    }
+
+    /// Gauss-Jordan elimination with pivoting on the products with a damped diagonal.
+    fn solve(&self, targets: &[f64], damping: f64) -> Option<Vec<f64>> {
+        let n = targets.len();
+        let largest = (0..n).map(|i| self.products[i][i]).fold(0.0, f64::max);
+        let mut rows: Vec<Vec<f64>> = (0..n)
+            .map(|i| {
+                let mut row = self.products[i].clone();
+                row[i] += damping * row[i].max(1e-9 * largest);
+                row.push(targets[i]);
+                row
+            })
+            .collect();
+        for i in 0..n {
+            let pivot = (i..n).max_by(|&a, &b| rows[a][i].abs().total_cmp(&rows[b][i].abs()))?;
+            rows.swap(i, pivot);
+            let size = rows[i][i];
+            if size.abs() <= 1e-12 * largest || !size.is_finite() {
+                return None;
+            }
+            let normalised: Vec<f64> = rows[i].iter().map(|value| value / size).collect();
+            for (k, row) in rows.iter_mut().enumerate() {
+                let factor = row[i];
+                if k != i {
+                    for (value, pivot) in row.iter_mut().zip(&normalised) {
+                        *value -= factor * pivot;
+                    }
+                }
+            }
+            rows[i] = normalised;
+        }
+        Some(rows.into_iter().map(|row| row[n]).collect())
+    }
+}

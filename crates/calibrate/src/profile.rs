@@ -1,0 +1,116 @@
+//! A fit as a profile of the catalogue: TOML that `kendall_serving::catalog` reads, with what is known of each
+//! coefficient beside it.
+
+use kendall_serving::catalog::{Origin, Profile};
+use serde::Serialize;
+
+use crate::fit::{Fit, ParameterSource, ResidualRow};
+
+/// What a profile needs beyond the fit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProfileFacts {
+    /// Name in the catalogue.
+    pub name: String,
+    /// GPU, as the catalogue names it.
+    pub gpu: String,
+    /// Model, as the catalogue names it.
+    pub model: String,
+    /// Engine and version.
+    pub engine_version: String,
+    /// GPUs that share the model.
+    pub tensor_parallel_size: u32,
+    /// Time from the client's send until the engine has the request (ms).
+    pub front_end_overhead_ms: f64,
+    /// Where that time comes from, in words.
+    pub front_end_source: String,
+    /// The measurements, in words.
+    pub fitted_on: String,
+}
+
+/// The profile of a fit.
+pub fn profile(facts: &ProfileFacts, fit: &Fit) -> Profile {
+    Profile {
+        name: facts.name.clone(),
+        gpu: facts.gpu.clone(),
+        model: facts.model.clone(),
+        engine_version: facts.engine_version.clone(),
+        tensor_parallel_size: facts.tensor_parallel_size,
+        front_end_overhead_ms: facts.front_end_overhead_ms,
+        coefficients: fit.coefficients,
+        origin: Origin::Calibrated {
+            fitted_on: facts.fitted_on.clone(),
+            residuals: residuals(fit),
+            coefficient_sources: coefficient_sources(facts, fit),
+            range: fit.range,
+        },
+    }
+}
+
+fn residuals(fit: &Fit) -> String {
+    let row = |row: &ResidualRow| {
+        format!("median absolute error {:.2} %, p95 {:.2} %", row.median_percent, row.p95_percent)
+    };
+    format!(
+        "{} steps: {}; held out ({}): {}",
+        fit.steps,
+        row(&fit.residuals.all),
+        fit.hold_out_by,
+        row(&fit.hold_out.all)
+    )
+}
+
+fn coefficient_sources(facts: &ProfileFacts, fit: &Fit) -> String {
+    let of = |wanted: &[ParameterSource]| {
+        let keys = fit.parameters.iter().filter(|parameter| wanted.contains(&parameter.source));
+        keys.map(|parameter| parameter.key).collect::<Vec<_>>().join(", ")
+    };
+    let mut parts = Vec::new();
+    for (title, sources) in [
+        ("data", &[ParameterSource::Data, ParameterSource::AtZero][..]),
+        ("physics (datasheet estimate, not identified by the steps)", &[ParameterSource::Physics]),
+        ("given", &[ParameterSource::Given]),
+        ("not measured and zero", &[ParameterSource::Nothing]),
+    ] {
+        let keys = of(sources);
+        if !keys.is_empty() {
+            parts.push(format!("{title}: {keys}"));
+        }
+    }
+    parts.push(format!("front end: {}", facts.front_end_source));
+    parts.join("; ")
+}
+
+/// The profile as a file of its own, each fitted coefficient with its standard error behind it.
+///
+/// # Errors
+/// If the profile cannot be written as TOML: a count beyond TOML's integers.
+pub fn profile_toml(facts: &ProfileFacts, fit: &Fit) -> Result<String, toml::ser::Error> {
+    #[derive(Serialize)]
+    struct File {
+        profile: Vec<Profile>,
+    }
+    let text = toml::to_string(&File { profile: vec![profile(facts, fit)] })?;
+    let mut out = String::from("# Made by `kendall calibrate`. Standard errors by block bootstrap.\n\n");
+    for line in text.lines() {
+        out.push_str(line);
+        let key = line.split(" = ").next().unwrap_or_default();
+        if let Some(parameter) = fit.parameters.iter().find(|parameter| parameter.key == key) {
+            out.push_str("  # ");
+            out.push_str(&remark(parameter.source, parameter.std_error_ps));
+        }
+        out.push('\n');
+    }
+    Ok(out)
+}
+
+/// What is known of a coefficient, in a few words.
+pub fn remark(source: ParameterSource, std_error_ps: Option<f64>) -> String {
+    match (source, std_error_ps) {
+        (ParameterSource::Data, Some(error)) => format!("fitted, standard error {error:.0}"),
+        (ParameterSource::Data, None) => "fitted".to_owned(),
+        (ParameterSource::AtZero, _) => "fitted: no positive value lowers the error".to_owned(),
+        (ParameterSource::Physics, _) => "datasheet estimate: the steps do not identify it".to_owned(),
+        (ParameterSource::Given, _) => "given".to_owned(),
+        (ParameterSource::Nothing, _) => "no step has any".to_owned(),
+    }
+}

@@ -1,0 +1,11 @@
+//! Markov decision processes: which arrivals to accept for the largest long-run reward per unit of time.
+
+mod knapsack;
+mod naor;
+mod smdp;
+mod trunk_reservation;
+
+pub use knapsack::{KnapsackClass, KnapsackPolicy, StochasticKnapsack};
+pub use naor::{NaorPolicy, NaorQueue};
+pub use smdp::{Action, Choice, Event, Smdp, Solution};
+pub use trunk_reservation::{TrunkPolicy, TrunkReservation};
