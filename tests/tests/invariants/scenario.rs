@@ -34,6 +34,14 @@ pub(crate) fn scenarios() -> impl Strategy<Value = Scenario> {
     )
 }
 
+/// Scenarios whose router looks at nothing, so that what happens on one replica stays there.
+pub(crate) fn round_robin_scenarios() -> impl Strategy<Value = Scenario> {
+    scenarios().prop_map(|mut scenario| {
+        scenario.config.router = RouterConfig::default();
+        scenario
+    })
+}
+
 /// Every router, with reports that come at once, that coincide with other things, or that are old.
 fn routers() -> impl Strategy<Value = RouterConfig> {
     let policy = prop_oneof![
