@@ -125,10 +125,10 @@ fn own_tokens(spec: &RequestSpec) -> f64 {
 
 /// Less than the mean time that a request takes of a replica, with next to certainty; `None` without requests.
 fn shortest_mean_time_s(base_ps: u64, needs: &[Need]) -> Option<f64> {
-    let base_s = base_ps as f64 / 1e12;
+    let step_s = base_ps as f64 / 1e12;
     let parts: [fn(&Need) -> f64; 3] = [|need| need.rows, |need| need.tokens, |need| need.block_steps];
     let times = parts.map(|part| {
-        let times: Vec<f64> = needs.iter().map(|need| need.terms_s + base_s * part(need)).collect();
+        let times: Vec<f64> = needs.iter().map(|need| need.terms_s + step_s * part(need)).collect();
         low_mean(&times)
     });
     times.into_iter().flatten().reduce(f64::max)

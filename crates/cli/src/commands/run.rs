@@ -36,7 +36,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     resolved.ledger.extend(ignored);
     let seed = args.seed.or(file.scenario.seed).unwrap_or(0);
     if args.replications.replications.is_some() || args.replications.precision.is_some() {
-        return replications(args, &file, resolved, seed, warnings);
+        return replications(args, &file, &resolved, seed, warnings);
     }
     let prepared = workload::prepare(&file)?;
     let ready = prepared.begin(&file, Streams::new(seed, 0))?;

@@ -117,9 +117,9 @@ fn one_run<W: Workloads, T: Watch>(
         let evidence = bench.evidence(&at(x), replication)?;
         let kept = evidence.margins.iter().flatten().all(|&(margin, _)| margin >= 0.0);
         if kept {
-            low = x
+            low = x;
         } else {
-            high = x
+            high = x;
         }
         if whole && high - low <= 1.0 {
             break;
@@ -154,7 +154,7 @@ fn variants(base: &SimulationConfig, load: Load, sampled: &OfferedLoad) -> Vec<V
         with("length tail", "log output lengths 20 % wider", &|_, load| tail(load, 1.2)),
         with("length tail", "log output lengths 20 % narrower", &|_, load| tail(load, 0.8)),
         with("front-end overhead", "+10 ms", &|config, _| {
-            config.front_end = config.front_end + FRONT_END_CHANGE
+            config.front_end += FRONT_END_CHANGE;
         }),
     ];
     if shorter > SimDuration::ZERO {
