@@ -14,7 +14,7 @@ use super::system::System;
 /// Lattice cells of the KV cache.
 const KV_CELLS: usize = 192;
 /// Most requests in the system that the chain follows.
-const MOST_REQUESTS: usize = 2000;
+const MOST_REQUESTS: usize = 400;
 /// Grid of the time to first token.
 const GRID: Grid = Grid { finest_step_s: 2.5e-3, most_points: 2048, most_joined: 2, curve_points: 100 };
 /// Most requests in a batch whose phases are followed; the phases of a larger batch are many.
@@ -23,7 +23,7 @@ const MOST_BATCH: usize = 256;
 /// Birth-death chain with corrections, in milliseconds.
 ///
 /// # Errors
-/// A batch of more than 256, or an overload that keeps more than 2,000 requests inside.
+/// A batch of more than 256, or an overload that keeps more than 400 requests inside.
 pub fn closed_form(system: &System) -> Result<Prediction, NotApplicable> {
     let batch = system.max_batch();
     if batch > MOST_BATCH {

@@ -11,7 +11,7 @@ use super::system::System;
 /// Lattice cells of the KV cache.
 const KV_CELLS: usize = 384;
 /// Most requests in the system that the chain follows.
-const MOST_REQUESTS: usize = 2000;
+const MOST_REQUESTS: usize = 400;
 /// Largest batch whose configurations of two phases are few enough.
 const MOST_BATCH: usize = 64;
 /// Most configurations of a full batch.
@@ -23,7 +23,7 @@ const GRID: Grid = Grid { finest_step_s: 1e-3, most_points: 16_384, most_joined:
 /// Phase-type chain over the number in the system, the mode, and the phases of the active generations.
 ///
 /// # Errors
-/// A batch of more than 64, or an overload that keeps more than 2,000 requests inside.
+/// A batch of more than 64, or an overload that keeps more than 400 requests inside.
 pub fn phase_type(system: &System) -> Result<Prediction, NotApplicable> {
     let batch = system.max_batch();
     if batch > MOST_BATCH {
