@@ -125,6 +125,7 @@ Examples:
 All points meet the same random numbers. A sweep with --out that was killed goes on where it was.
 
 Exit codes: 0 ok, 1 a point stalled or a file cannot be written, 2 invalid input, 130 interrupted.")]
+#[allow(clippy::struct_excessive_bools, reason = "flags")]
 pub(crate) struct SweepArgs {
     /// Scenario file (TOML); without one, the embedded quick start
     pub scenario: Option<PathBuf>,

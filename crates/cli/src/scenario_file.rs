@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use kendall_serving::scenario::{Scenario, ScenarioError};
+use kendall_serving::scenario::{Resolved, Scenario, ScenarioError, resolve_with_model};
 use toml_edit::{DocumentMut, Item, Table};
 
 use crate::exit::Failure;
@@ -93,6 +93,23 @@ impl ScenarioFile {
     pub(crate) fn trace_path(&self) -> Option<PathBuf> {
         let trace = self.scenario.workload.trace.as_ref()?;
         Some(self.resolve_path(&trace.path))
+    }
+
+    /// What the simulation needs of the scenario, with the origin of every figure.
+    pub(crate) fn resolve(&self) -> Result<Resolved, Failure> {
+        let config_json = self.model_config()?;
+        resolve_with_model(&self.scenario, config_json.as_deref()).map_err(|error| self.mistake(error))
+    }
+
+    /// The text of the `config.json` that the scenario names.
+    fn model_config(&self) -> Result<Option<String>, Failure> {
+        let Some(path) = &self.scenario.server.model_config else { return Ok(None) };
+        std::fs::read_to_string(self.resolve_path(path)).map(Some).map_err(|error| {
+            let message = format!(
+                "{path}: cannot read this config.json: {error}; the path is relative to the scenario file"
+            );
+            self.mistake(ScenarioError::at("server.model_config", message))
+        })
     }
 
     /// The failure for a mistake in this scenario, shown in its text.

@@ -61,7 +61,7 @@ pub fn replay(
     let place: Vec<usize> = requests.iter().map(|&(place, _)| place).collect();
     let config = SimulationConfig {
         engine: EngineConfig { one_by_one, ..scenario.engine(&golden.vllm_version) },
-        step_time: scenario.step_time(),
+        step_time: scenario.step_time().into(),
         replicas: 1,
         router: RouterConfig::default(),
         front_end: SimDuration::ZERO,

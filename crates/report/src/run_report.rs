@@ -63,9 +63,10 @@ impl RunReport<'_> {
             ));
         }
         match &self.resolved.step_time {
-            StepTimeSource::Estimate { .. } => warnings.push(
-                "ESTIMATE: the step times come from datasheets; no server with this GPU and model was measured".into(),
-            ),
+            StepTimeSource::Estimate { error, .. } => warnings.push(format!(
+                "ESTIMATE: the step times come from datasheets and measured kernels; no server with this GPU and model was \
+                 measured ({error})"
+            )),
             StepTimeSource::Calibrated { profile } => warnings.extend(self.outside_fitted_range(profile)),
             StepTimeSource::Scenario => {}
         }
@@ -87,7 +88,7 @@ impl RunReport<'_> {
     }
 
     fn outside_fitted_range(&self, profile: &kendall_serving::catalog::Profile) -> Option<String> {
-        let kendall_serving::catalog::Origin::Calibrated { range, .. } = &profile.origin else { return None };
+        let kendall_serving::catalog::Origin::Calibrated { range, .. } = &profile.origin;
         let most = self.metrics.num_running.max;
         (most > range.max_decode_seqs as f64).then(|| {
             format!(

@@ -68,6 +68,7 @@ impl RunReport<'_> {
         let _ = writeln!(text, "{}\n", facts.trim_fmt());
         let _ = writeln!(text, "{}\n", self.latency_table().trim_fmt());
         let _ = write!(text, "{}", self.ttft_line());
+        text.push_str("one run, so no intervals: where requests are random, --replications 10 gives them\n");
         if !self.classes.is_empty() {
             let _ = write!(text, "\n{}", self.class_text());
         }

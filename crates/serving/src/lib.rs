@@ -18,7 +18,7 @@ mod request;
 mod router;
 pub mod scenario;
 mod simulation;
-mod step_time;
+pub mod step_time;
 pub mod workload;
 
 pub use cost::{BusyTime, Cost, CostModel, IDLE_SHARE};
@@ -40,4 +40,4 @@ pub use request::{
 };
 pub use router::{RouterConfig, RouterPolicy};
 pub use simulation::{RunEnd, Simulation, SimulationConfig, SimulationError, StalledRequests};
-pub use step_time::{BatchShape, LinearCoefficients};
+pub use step_time::{BatchShape, LinearCoefficients, RooflineSteps, StepTimeModel};

@@ -39,33 +39,27 @@ pub struct NewBlocks<'a> {
     pub sum_of_pairs: u64,
 }
 
-/// Sums over blocks of 1, n and n^2, where n is the number of the result at which each is taken, from 1.
-#[derive(Debug, Clone, Copy)]
+/// Sums over blocks of 1, of n and of 1 + 2 + ... + n, where n is the number of the result at which each is taken, from 1.
+#[derive(Debug, Clone, Copy, Default)]
 struct Powers {
     count: u64,
     results: u64,
-    squares: u64,
+    triangles: u64,
 }
 
 impl Powers {
-    /// Of the blocks taken at the results of `first` and then of `last`, in order. Sums of sums need no products.
-    fn of(first: &[u32], last: &[u32]) -> Self {
-        let (mut count, mut results, mut triangles) = (0, 0, 0);
-        for part in [last, first] {
-            for &blocks in part.iter().rev() {
-                count += u64::from(blocks);
-                results += count;
-                triangles += results;
-            }
-        }
-        Self { count, results, squares: 2 * triangles - results }
+    /// Every result so far comes one later, and these blocks are taken at the first: sums of sums need no products.
+    fn one_result_earlier(&mut self, blocks: u64) {
+        self.count += blocks;
+        self.results += self.count;
+        self.triangles += self.results;
     }
 
     fn minus(self, other: Self) -> Self {
         Self {
             count: self.count - other.count,
             results: self.results - other.results,
-            squares: self.squares - other.squares,
+            triangles: self.triangles - other.triangles,
         }
     }
 }
@@ -73,23 +67,30 @@ impl Powers {
 impl<'a> NewBlocks<'a> {
     /// What is taken in so many steps, few enough for the sums to fit.
     pub(crate) fn new(by_phase: &'a [u32], first_phase: usize, steps: u64) -> Self {
-        let block_size = by_phase.len() as u64;
-        let (rounds, rest) = (steps / block_size, steps % block_size);
-        let (before, from_first) = by_phase.split_at(first_phase);
+        let block_size = by_phase.len();
+        let (rounds, rest) = (steps / block_size as u64, steps % block_size as u64);
+        // Every block is needed again in each round, and those of the first `rest` results once more. From the last result of a
+        // round to the first, always the same number of turns and no branch: which phases are empty is chance.
+        let (mut all, mut once_more) = (Powers::default(), Powers::default());
+        for result in (0..block_size).rev() {
+            let phase = first_phase + result;
+            let phase = if phase < block_size { phase } else { phase - block_size };
+            let blocks = u64::from(by_phase[phase]);
+            all.one_result_earlier(blocks);
+            once_more.one_result_earlier(blocks * u64::from((result as u64) < rest));
+        }
         let mut new = Self { by_phase, first_phase, count: 0, sum_of_results: 0, sum_of_pairs: 0 };
-        // Every block is needed again in each round, and those of the first `rest` results once more.
-        let all = Powers::of(from_first, before);
-        let rest = rest as usize;
-        let cut = rest.min(from_first.len());
-        let once_more = Powers::of(&from_first[..cut], &before[..rest - cut]);
-        new.add(all.minus(once_more), rounds, block_size);
-        new.add(once_more, rounds + 1, block_size);
+        new.add(all.minus(once_more), rounds);
+        new.add(once_more, rounds + 1);
         new
     }
 
     /// Adds blocks that are taken in each of so many rounds.
-    fn add(&mut self, first_round: Powers, rounds: u64, block_size: u64) {
-        let Powers { count, results, squares } = first_round;
+    fn add(&mut self, first_round: Powers, rounds: u64) {
+        let block_size = self.by_phase.len() as u64;
+        let Powers { count, results, triangles } = first_round;
+        // n^2 = 2 (1 + 2 + ... + n) - n
+        let squares = 2 * triangles - results;
         let sum_of_rounds = rounds * rounds.saturating_sub(1) / 2;
         let squares_of_rounds = sum_of_rounds * (2 * rounds).saturating_sub(1) / 3;
         let sum = rounds * results + block_size * sum_of_rounds * count;

@@ -14,7 +14,7 @@ use crate::observe::{DecodeRun, Observer};
 use crate::record::{RequestRecord, RequestStatus, StepRecord};
 use crate::request::{RequestSpec, Workload, WorkloadError};
 use crate::router::{Router, RouterConfig};
-use crate::step_time::LinearCoefficients;
+use crate::step_time::StepTimeModel;
 
 const ABORT: Phase = Phase(0);
 const REFRESH: Phase = Phase(2 << 32);
@@ -46,7 +46,7 @@ pub struct SimulationConfig {
     /// The engine of every replica.
     pub engine: EngineConfig,
     /// How long its steps take.
-    pub step_time: LinearCoefficients,
+    pub step_time: StepTimeModel,
     /// Number of replicas behind the router.
     pub replicas: u32,
     /// How requests are spread over them.
@@ -184,7 +184,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
         observer: O,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
-        let engine = |id| Ok(Replica::new(id, Engine::new(config.engine.clone(), config.step_time)?));
+        let engine = |id| Ok(Replica::new(id, Engine::new(config.engine.clone(), config.step_time.clone())?));
         let replicas = (0..config.replicas).map(engine).collect::<Result<Vec<_>, ConfigError>>()?;
         Ok(Self {
             config,
@@ -520,7 +520,8 @@ fn check_step_time(config: &SimulationConfig) -> Result<(), ConfigError> {
     let (tokens, length) =
         (u128::from(config.engine.max_num_batched_tokens), u128::from(config.engine.max_model_len));
     let seqs = u128::from(config.engine.max_num_seqs);
-    let c = &config.step_time;
+    // A roofline is checked where it is tabulated.
+    let Some(c) = config.step_time.as_linear() else { return Ok(()) };
     for (field, coefficient, most) in [
         ("base_ps", c.base_ps, 1),
         ("per_prefill_token_ps", c.per_prefill_token_ps, tokens),

@@ -13,7 +13,9 @@
 //! & Peng (2025) and Nie, Si & Zhou (2026), with this engine's step times. Tokens that a prefix cache may bring are taken
 //! as free, and so is a request whose client may give up: the bound errs upwards only.
 
-use kendall_serving::{PromptContent, RequestSpec, SimulationConfig, TokenStream, Workload, WorkloadError};
+use kendall_serving::{
+    LinearCoefficients, PromptContent, RequestSpec, SimulationConfig, TokenStream, Workload, WorkloadError,
+};
 
 /// Requests whose lengths are read.
 const SAMPLE: u64 = 20_000;
@@ -44,17 +46,18 @@ pub fn offered_load(
     mut workload: Box<dyn Workload + Send>,
     rate_per_s: Option<f64>,
 ) -> Result<OfferedLoad, WorkloadError> {
+    let steps = config.step_time.at_least();
     let mut needs = Vec::new();
     let mut outputs = Vec::new();
     while (needs.len() as u64) < SAMPLE {
         let Some(spec) = workload.next_request() else { break };
         let spec = spec?;
         outputs.push(spec.max_tokens);
-        needs.push(Need::of(config, &spec));
+        needs.push(Need::of(config, &steps, &spec));
     }
     outputs.sort_unstable();
     let requests = needs.len() as u64;
-    let time_s = shortest_mean_time_s(config, &needs);
+    let time_s = shortest_mean_time_s(steps.base_ps, &needs);
     Ok(OfferedLoad {
         rate_per_s,
         bound_per_s: time_s.filter(|&time| time > 0.0).map(|time| f64::from(config.replicas) / time),
@@ -77,8 +80,8 @@ struct Need {
 }
 
 impl Need {
-    fn of(config: &SimulationConfig, spec: &RequestSpec) -> Self {
-        let (engine, c) = (&config.engine, &config.step_time);
+    fn of(config: &SimulationConfig, c: &LinearCoefficients, spec: &RequestSpec) -> Self {
+        let engine = &config.engine;
         let longest = f64::from(engine.max_model_len);
         let prompt = f64::from(spec.num_prompt_tokens);
         if spec.abort.is_some() || prompt >= longest {
@@ -121,11 +124,11 @@ fn own_tokens(spec: &RequestSpec) -> f64 {
 }
 
 /// Less than the mean time that a request takes of a replica, with next to certainty; `None` without requests.
-fn shortest_mean_time_s(config: &SimulationConfig, needs: &[Need]) -> Option<f64> {
-    let base_s = config.step_time.base_ps as f64 / 1e12;
+fn shortest_mean_time_s(base_ps: u64, needs: &[Need]) -> Option<f64> {
+    let step_s = base_ps as f64 / 1e12;
     let parts: [fn(&Need) -> f64; 3] = [|need| need.rows, |need| need.tokens, |need| need.block_steps];
     let times = parts.map(|part| {
-        let times: Vec<f64> = needs.iter().map(|need| need.terms_s + base_s * part(need)).collect();
+        let times: Vec<f64> = needs.iter().map(|need| need.terms_s + step_s * part(need)).collect();
         low_mean(&times)
     });
     times.into_iter().flatten().reduce(f64::max)
@@ -144,7 +147,7 @@ fn low_mean(values: &[f64]) -> Option<f64> {
 mod tests {
     use super::*;
     use kendall_des::{SimDuration, SimTime};
-    use kendall_serving::{EngineConfig, LinearCoefficients};
+    use kendall_serving::EngineConfig;
 
     const MS: u64 = 1_000_000_000;
 
@@ -155,7 +158,8 @@ mod tests {
                 base_ps: 10 * MS,
                 per_prefill_token_ps,
                 ..LinearCoefficients::default()
-            },
+            }
+            .into(),
             replicas: 2,
             router: kendall_serving::RouterConfig::default(),
             front_end: SimDuration::ZERO,

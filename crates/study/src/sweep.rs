@@ -50,7 +50,7 @@ pub enum SweepError<E, K> {
 ///
 /// # Errors
 /// The failure of the run with the lowest number; what was kept before stays kept.
-pub fn sweep<W: Workloads, K: Send>(
+pub fn sweep<W, K: Send>(
     points: &[SweepPoint<W>],
     missing: &[RunId],
     keep: &(impl Fn(RunId, &RunOutcome) -> Result<(), K> + Sync),
@@ -58,7 +58,7 @@ pub fn sweep<W: Workloads, K: Send>(
     watch: &impl Watch,
 ) -> Result<(), SweepError<W::Error, K>>
 where
-    W: Sync,
+    W: Workloads + Sync,
 {
     let run = |i: usize| {
         let id = missing[i];

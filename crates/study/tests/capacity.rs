@@ -7,17 +7,24 @@
 use kendall_des::{SimDuration, Streams};
 use kendall_serving::scenario::{self, ScenarioError, WorkloadPlan};
 use kendall_serving::workload::{Arrivals, Lengths};
-use kendall_serving::{EngineConfig, LinearCoefficients, RouterConfig, SimulationConfig, Workload};
+use kendall_serving::{
+    EngineConfig, LinearCoefficients, RouterConfig, SimulationConfig, StepTimeModel, Workload,
+};
 use kendall_study::Workers;
 use kendall_study::capacity::{Answer, Decision, Ending, Find, Load, Question, capacity, parse_slos};
 
 const REQUESTS: u64 = 4_000;
 const STEP_S: f64 = 0.01;
 
+/// Steps of 10 ms, and so much more for each decoding sequence.
+fn steps(per_decode_seq_ps: u64) -> StepTimeModel {
+    LinearCoefficients { base_ps: 10_000_000_000, per_decode_seq_ps, ..LinearCoefficients::default() }.into()
+}
+
 fn server(max_num_seqs: u32) -> SimulationConfig {
     SimulationConfig {
         engine: EngineConfig { max_num_seqs, enable_prefix_caching: false, ..EngineConfig::default() },
-        step_time: LinearCoefficients { base_ps: 10_000_000_000, ..LinearCoefficients::default() },
+        step_time: steps(0),
         replicas: 1,
         router: RouterConfig::default(),
         front_end: SimDuration::ZERO,
@@ -136,7 +143,7 @@ fn md1_wait_at_most(t: f64, rate: f64, service: f64) -> f64 {
 fn lockstep() -> Case {
     let mut case = Case::new(constant(20), "mean(tpot)<=20.3ms");
     case.server = server(128);
-    case.server.step_time.per_decode_seq_ps = 500_000_000;
+    case.server.step_time = steps(500_000_000);
     (case.arrivals, case.find) = (Arrivals::AtOnce {}, Find::Concurrency);
     case
 }

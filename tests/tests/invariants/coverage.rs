@@ -89,7 +89,7 @@ fn corners(scenario: &Scenario, played: &Played) -> Vec<(&'static str, bool)> {
         ("a run on several replicas", scenario.config.replicas > 1),
         (
             "steps in no time",
-            played.end.end.as_ps() > 0 && scenario.config.step_time == LinearCoefficients::default(),
+            played.end.end.as_ps() > 0 && scenario.config.step_time == LinearCoefficients::default().into(),
         ),
     ]
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::property;
-use crate::scenario::scenarios;
+use crate::scenario::{round_robin_scenarios, scenarios};
 use crate::tape::{play, play_without_steps};
 
 property! {
@@ -24,7 +24,7 @@ property! {
 property! {
     /// Replicas behind the round-robin router do not touch each other: each of them alone, given its own requests, takes
     /// the same steps.
-    replicas_are_independent, scenarios(), |scenario| {
+    replicas_are_independent, round_robin_scenarios(), |scenario| {
         let together = play(&scenario);
         let replicas = scenario.config.replicas;
         for replica in (0..replicas).filter(|_| together.is_complete()) {

@@ -4,7 +4,7 @@ use kendall_serving::StepRecord;
 use proptest::prelude::*;
 
 use crate::ledger::accounts;
-use crate::scenario::{Scenario, scenarios};
+use crate::scenario::{Scenario, round_robin_scenarios};
 use crate::tape::{Played, play};
 use crate::{Verdict, property};
 
@@ -35,7 +35,7 @@ property! {
 }
 
 fn cases() -> impl Strategy<Value = (Scenario, prop::sample::Index, u32)> {
-    (scenarios(), any::<prop::sample::Index>(), 1..=40_u32)
+    (round_robin_scenarios(), any::<prop::sample::Index>(), 1..=40_u32)
 }
 
 /// The step that computes the last token that request `index` may have, if there is one.

@@ -16,7 +16,8 @@ property! {
     the_naive_scheduler_agrees, plain_scenarios(), |scenario| {
         let played = play(&scenario);
         let config = &scenario.config;
-        let mut naive = Naive::new(&config.engine, &config.step_time, &scenario.requests);
+        let step_time = config.step_time.as_linear().expect("plain scenarios have linear steps");
+        let mut naive = Naive::new(&config.engine, step_time, &scenario.requests);
         let stop_at = if played.is_complete() { usize::MAX } else { played.tape.steps.len() };
         let mut decisions = naive.play(stop_at);
         decisions.retain(|decision| !decision.rows.is_empty() || !decision.preempted.is_empty());

@@ -62,7 +62,7 @@ fn two_equals() -> Scenario {
     Scenario {
         config: SimulationConfig {
             engine,
-            step_time,
+            step_time: step_time.into(),
             replicas: 1,
             router: RouterConfig::default(),
             front_end: SimDuration::ZERO,

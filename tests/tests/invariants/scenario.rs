@@ -1,9 +1,13 @@
 //! Random scenarios: every switch of the engine, sizes that starve it, and requests that collide.
 
+use std::sync::LazyLock;
+
 use kendall_des::{SimDuration, SimTime};
+use kendall_serving::catalog::{gpu, model};
+use kendall_serving::step_time::roofline::{Deployment, Efficiencies, Limits};
 use kendall_serving::{
-    EngineConfig, LinearCoefficients, PromptContent, RequestSpec, RouterConfig, RouterPolicy,
-    SchedulingPolicy, SelfPreemption, SimulationConfig, TokenSegment, TokenStream,
+    EngineConfig, LinearCoefficients, PromptContent, RequestSpec, RooflineSteps, RouterConfig, RouterPolicy,
+    SchedulingPolicy, SelfPreemption, SimulationConfig, StepTimeModel, TokenSegment, TokenStream,
 };
 use proptest::prelude::*;
 
@@ -28,6 +32,14 @@ pub(crate) fn scenarios() -> impl Strategy<Value = Scenario> {
             Scenario { config: SimulationConfig { engine, step_time, replicas, router, front_end }, requests }
         },
     )
+}
+
+/// Scenarios whose router looks at nothing, so that what happens on one replica stays there.
+pub(crate) fn round_robin_scenarios() -> impl Strategy<Value = Scenario> {
+    scenarios().prop_map(|mut scenario| {
+        scenario.config.router = RouterConfig::default();
+        scenario
+    })
 }
 
 /// Every router, with reports that come at once, that coincide with other things, or that are old.
@@ -85,7 +97,7 @@ fn engines() -> impl Strategy<Value = EngineConfig> {
 }
 
 /// No time at all, whole ticks, or every coefficient at once.
-fn step_times() -> impl Strategy<Value = LinearCoefficients> {
+fn step_times() -> impl Strategy<Value = StepTimeModel> {
     let all = (0..20_000_000_000_u64, any::<[u8; 6]>()).prop_map(|(base_ps, [a, b, c, d, e, f])| {
         LinearCoefficients {
             base_ps,
@@ -99,7 +111,25 @@ fn step_times() -> impl Strategy<Value = LinearCoefficients> {
     });
     let ticks = (1..=4_u64)
         .prop_map(|n| LinearCoefficients { base_ps: n * TICK_PS, ..LinearCoefficients::default() });
-    prop_oneof![1 => Just(LinearCoefficients::default()), 3 => ticks, 4 => all]
+    let linear = prop_oneof![1 => Just(LinearCoefficients::default()), 3 => ticks, 4 => all];
+    prop_oneof![4 => linear.prop_map(StepTimeModel::from), 1 => Just(roofline())]
+}
+
+/// A small model on one GPU: steps that are tabulated and not linear in the number of sequences.
+fn roofline() -> StepTimeModel {
+    static STEPS: LazyLock<RooflineSteps> = LazyLock::new(|| {
+        let of = Deployment {
+            gpu: gpu("A10G").expect("in the catalogue"),
+            model: model("Qwen/Qwen2.5-1.5B-Instruct").expect("in the catalogue"),
+            tensor_parallel_size: 1,
+            kv_dtype_bytes: 2,
+            async_scheduling: true,
+            sorts_logits: false,
+        };
+        let limits = Limits { max_num_seqs: 16, max_num_batched_tokens: 512, max_model_len: 512 };
+        RooflineSteps::new(&of, limits, Efficiencies::built_in()).expect("every fact is known")
+    });
+    STEPS.clone().into()
 }
 
 /// A request before it is known how long a sequence may be and which requests came before it.
@@ -235,6 +265,10 @@ pub(crate) fn plain_scenarios() -> impl Strategy<Value = Scenario> {
     (scenarios(), any::<bool>()).prop_map(|(mut scenario, starve)| {
         scenario.config.replicas = 1;
         scenario.config.front_end = SimDuration::ZERO;
+        // The naive scheduler knows the linear model alone.
+        if scenario.config.step_time.as_linear().is_none() {
+            scenario.config.step_time = LinearCoefficients { base_ps: TICK_PS, ..Default::default() }.into();
+        }
         let engine = &mut scenario.config.engine;
         engine.async_scheduling = false;
         engine.enable_prefix_caching = false;

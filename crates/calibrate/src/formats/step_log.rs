@@ -65,6 +65,7 @@ pub(crate) fn read(table: &Table<'_>) -> Result<Measured, ReadError> {
     }
     let mut runs: Vec<&str> = Vec::new();
     let mut rebuild = Rebuild::of(table);
+    let rebuilds = rebuild.is_some();
     let mut guessed = 0_usize;
     let mut log = StepLog { server: server(table)?, ..StepLog::default() };
     let rows: Vec<Row<'_>> = table.rows().collect();
@@ -85,6 +86,10 @@ pub(crate) fn read(table: &Table<'_>) -> Result<Measured, ReadError> {
         let text = format!(
             "{left_out} steps whose contexts cannot be rebuilt (prefix hits of several requests) are left out"
         );
+        run.warn(CaveatKind::ShapeIncomplete, text);
+    }
+    if columns.decode_context.is_none() && columns.context_per_seq.is_none() && !rebuilds {
+        let text = "no column decode_context_tokens: contexts of decodes count as zero, and their cost is in other terms";
         run.warn(CaveatKind::ShapeIncomplete, text);
     }
     if guessed > 0 {

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use kendall_calibrate::fit::{Fit, FitOptions, ParameterSource, Term, fit};
 use kendall_calibrate::{CaveatKind, Measured, read_file};
-use kendall_serving::catalog::{estimate, gpu, model};
+use kendall_serving::catalog::{gpu, model};
+use kendall_serving::step_time::roofline::linear_estimate;
 
 fn measured(name: &str) -> Option<Measured> {
     let path =
@@ -18,7 +19,7 @@ fn measured(name: &str) -> Option<Measured> {
 
 fn fitted(run: &Measured, gpu_name: &str, model_name: &str) -> Fit {
     let (gpu, model) = (gpu(gpu_name).expect("known"), model(model_name).expect("known"));
-    let physics = estimate(gpu, model, 1).expect("facts are known").coefficients;
+    let physics = linear_estimate(gpu, model, 1).expect("facts are known");
     let options = FitOptions { physics: Some(physics), replicates: 100, ..FitOptions::default() };
     fit(&[run.steps.as_ref().expect("steps")], &options).expect("enough steps")
 }

@@ -30,9 +30,7 @@ fn the_catalogue_reads_the_profile_that_was_written() {
     let read: File = toml::from_str(&text).expect("the catalogue's form");
     assert_eq!(read.profile, [profile(&facts, &fitted)]);
     assert_eq!(read.profile[0].coefficients, fitted.coefficients);
-    let Origin::Calibrated { coefficient_sources, residuals, .. } = &read.profile[0].origin else {
-        panic!("a calibrated profile")
-    };
+    let Origin::Calibrated { coefficient_sources, residuals, .. } = &read.profile[0].origin;
     assert!(coefficient_sources.starts_with("data: base_ps, "), "{coefficient_sources}");
     assert!(residuals.starts_with("500 steps: median absolute error"), "{residuals}");
     let base = text.lines().find(|line| line.starts_with("base_ps")).unwrap();

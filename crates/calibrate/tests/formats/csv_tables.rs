@@ -95,6 +95,12 @@ fn steps_that_cannot_be_rebuilt_are_left_out_and_counted() {
 }
 
 #[test]
+fn a_log_without_contexts_says_so() {
+    let run = read("step_s,prefill_tokens,decode_seqs\n0.01,0,1\n");
+    assert!(run.caveats.iter().any(|caveat| caveat.text.starts_with("no column decode_context_tokens")));
+}
+
+#[test]
 fn faults_are_named_with_line_field_and_remedy() {
     let header = "send_s,prompt_tokens,output_tokens,ttft_s\n";
     for (text, expected) in [

@@ -8,8 +8,8 @@ use kendall_calibrate::{
     FrontEnd, Measured, ProfileFacts, ServerFacts, StepLog, front_end, profile_toml, read_file, solo_steps,
 };
 use kendall_serving::LinearCoefficients;
-use kendall_serving::catalog::profile::FRONT_END_OVERHEAD_MS;
-use kendall_serving::catalog::{estimate, gpu, model};
+use kendall_serving::catalog::{gpu, model};
+use kendall_serving::step_time::roofline::{Efficiencies, linear_estimate};
 use serde_json::json;
 
 use super::calibrate_text as text;
@@ -114,10 +114,10 @@ fn agreed<'a, T: Clone + PartialEq + std::fmt::Display + 'a>(
     }
 }
 
-/// The datasheet estimate, if the catalogue knows both.
+/// What the roofline says, if the catalogue knows GPU and model.
 fn physics(server: &ServerFacts) -> Option<LinearCoefficients> {
     let (gpu, model) = (gpu(server.gpu.as_deref()?).ok()?, model(server.model.as_deref()?).ok()?);
-    estimate(gpu, model, server.tensor_parallel_size.unwrap_or(1)).ok().map(|profile| profile.coefficients)
+    linear_estimate(gpu, model, server.tensor_parallel_size.unwrap_or(1)).ok()
 }
 
 /// `KEY=PS` as often as given.
@@ -147,8 +147,12 @@ fn front_end_of(args: &CalibrateArgs, measured: Option<&FrontEnd>) -> (f64, Stri
             );
             (round_to_us(found.median_ms), words)
         }
-        (None, None) => (FRONT_END_OVERHEAD_MS, "not measured, the default".to_owned()),
+        (None, None) => (default_front_end_ms(), "not measured, the default".to_owned()),
     }
+}
+
+fn default_front_end_ms() -> f64 {
+    Efficiencies::built_in().engine.front_end_ms
 }
 
 fn round_to_us(ms: f64) -> f64 {
@@ -172,7 +176,7 @@ fn described(args: &CalibrateArgs, server: &ServerFacts, runs: &[Measured]) -> P
         model: model_name,
         engine_version: server.engine_version.clone().unwrap_or_else(unknown),
         tensor_parallel_size,
-        front_end_overhead_ms: FRONT_END_OVERHEAD_MS,
+        front_end_overhead_ms: default_front_end_ms(),
         front_end_source: String::new(),
         fitted_on: text::fitted_on(runs),
     }

@@ -10,10 +10,12 @@ use kendall_calibrate::{Measured, ProfileFacts, Statistic, SummaryOrigin, remark
 pub(crate) fn runs(runs: &[Measured]) -> String {
     let mut text = String::new();
     for run in runs {
+        if !text.is_empty() {
+            text.push('\n');
+        }
         heading(&mut text, run);
         summary(&mut text, run);
         caveats(&mut text, run);
-        text.push('\n');
     }
     text
 }

@@ -102,11 +102,8 @@ fn model_table() -> Table {
 fn profile_table() -> Table {
     let mut table = table(&["name", "GPU", "model", "engine", "fitted on"]);
     for profile in profiles() {
-        let fitted_on = match &profile.origin {
-            Origin::Calibrated { fitted_on, .. } => fitted_on.clone(),
-            Origin::Estimate { why } => why.clone(),
-        };
-        table.add_row([&profile.name, &profile.gpu, &profile.model, &profile.engine_version, &fitted_on]);
+        let Origin::Calibrated { fitted_on, .. } = &profile.origin;
+        table.add_row([&profile.name, &profile.gpu, &profile.model, &profile.engine_version, fitted_on]);
     }
     table
 }

@@ -20,7 +20,7 @@ const MOST_FOR_PRECISION: u32 = 1_000;
 pub(super) fn replications(
     args: &RunArgs,
     file: &ScenarioFile,
-    resolved: Resolved,
+    resolved: &Resolved,
     seed: u64,
     mut warnings: Vec<String>,
 ) -> Result<ExitCode, Failure> {
@@ -38,20 +38,20 @@ pub(super) fn replications(
     };
     let workers = Workers::new(wanted.threads).map_err(|error| Failure::Failed(error.to_string()))?;
     let progress = StudyProgress::new(Counts::Requests, total, args.quiet, interrupt_flag());
-    let setting = setting(file, &resolved);
+    let setting = setting(file, resolved);
     let done = replicate(&setting, &workloads, extent, wanted.confidence, &workers, &progress);
     progress.clear();
     let done = done.map_err(|error| failure(file, error))?;
     let verdict = verdict(&workloads, &setting.simulation, &done, wanted.confidence)?;
     let overloaded = verdict.is_some_and(|verdict| verdict.is_overloaded());
-    warnings.extend(cautions(&done, &resolved));
+    warnings.extend(cautions(&done, resolved));
     warnings.extend(verdict.and_then(|verdict| caution_of(&verdict)));
     let report = ReplicationsReport {
         kendall_version: env!("CARGO_PKG_VERSION"),
         name: &file.name,
         what: what(&file.scenario.server),
         seed,
-        resolved: &resolved,
+        resolved,
         replications: done.runs.len() as u32,
         confidence: wanted.confidence,
         precision: wanted.precision.zip(done.precise),

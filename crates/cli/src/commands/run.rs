@@ -9,7 +9,7 @@ use kendall_des::{SimDuration, SimTime, Streams};
 use kendall_report::{
     BenchRecorder, BenchReport, OutputDir, OutputError, RequestsCsv, RunReport, StepsCsv, WrittenFile,
 };
-use kendall_serving::scenario::{Resolved, Server, resolve};
+use kendall_serving::scenario::{Resolved, Server};
 use kendall_serving::{
     BusyTime, ClassGoodput, DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation,
     SimulationConfig, SimulationError, StepRecord,
@@ -31,12 +31,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         print(file.text())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut resolved = resolve(&file.scenario).map_err(|error| file.mistake(error))?;
+    let mut resolved = file.resolve()?;
     resolved.simulation.engine.one_by_one = args.one_by_one;
     resolved.ledger.extend(ignored);
     let seed = args.seed.or(file.scenario.seed).unwrap_or(0);
     if args.replications.replications.is_some() || args.replications.precision.is_some() {
-        return replications(args, &file, resolved, seed, warnings);
+        return replications(args, &file, &resolved, seed, warnings);
     }
     let prepared = workload::prepare(&file)?;
     let ready = prepared.begin(&file, Streams::new(seed, 0))?;

@@ -62,7 +62,7 @@ fn detail(entry: &Entry, verdict: &Verdict) -> serde_json::Value {
             detail["tolerance"] = json!(entry.tolerance);
         }
         Verdict::Refused { error } | Verdict::Unsupported { error } => {
-            detail["error"] = json!(error.to_string())
+            detail["error"] = json!(error.to_string());
         }
     }
     detail

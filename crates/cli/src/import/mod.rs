@@ -93,7 +93,7 @@ fn check(args: &ImportArgs, text: &str) -> Result<(), Failure> {
         stem: "imported".into(),
     };
     let file = ScenarioFile::of(source, &[])?;
-    kendall_serving::scenario::resolve(&file.scenario).map_err(|error| file.mistake(error))?;
+    file.resolve()?;
     let streams = kendall_des::Streams::new(0, 0);
     workload::prepare(&file)?.begin(&file, streams).map(drop)
 }

@@ -63,6 +63,8 @@ fn the_schema_takes_what_the_program_takes() {
         ("step_time = { model = \"linear\", base_ps = 8_000_000_000, per_decode_seq_ps = 50_000_000 }", true),
         ("step_time = { model = \"linear\", base = 8 }", false),
         ("step_time = { model = \"cubic\" }", false),
+        ("step_time = { model = \"roofline\" }", true),
+        ("step_time = { model = \"roofline\", base_ps = 8 }", false),
         ("scheduling_policy = \"priority\"", true),
         ("scheduling_policy = \"lifo\"", false),
         ("max_num_seq = 3", false),

@@ -167,7 +167,7 @@ fn bad_input_ends_with_2_and_says_why() {
         (vec![chunks.as_str()], vec!["no steps to fit", "--max-concurrency 1"]),
         (vec!["a.csv", "b.csv"], vec!["different servers, `A10G` and `H100`", "--gpu"]),
         (vec!["a.csv", "--fix", "base=1"], vec!["--fix is `base=1`", "base_ps"]),
-        (vec!["a.csv", "--front-end-ms", "-1"], vec!["--front-end-ms"]),
+        (vec!["a.csv", "--front-end-ms=-1"], vec!["--front-end-ms"]),
         (vec![], vec!["MEASURED"]),
     ] {
         let arguments: Vec<&str> = ["calibrate"].into_iter().chain(arguments).collect();

@@ -8,7 +8,7 @@ const CLASSES: &str = include_str!("../../../../scenarios/classes.toml");
 
 fn summary(bench: &Bench, args: &[&str]) -> Value {
     let outcome = bench.kendall(&[&["run", "--json"], args].concat());
-    serde_json::from_str(&outcome.succeeds().stdout).unwrap()
+    serde_json::from_str(&outcome.succeeds().stdout).expect("JSON")
 }
 
 #[test]

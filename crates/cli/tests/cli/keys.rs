@@ -74,7 +74,7 @@ fn a_missing_part_is_named() {
     refused_text("[workload]\n", &["missing field `server`"]);
     refused_text(
         "[workload]\n[server]\ngpu = \"A10G\"\nmodel = \"Qwen/Qwen2.5-1.5B-Instruct\"\n",
-        &["`workload.arrivals`: it is missing", "or a `trace`", "mine.toml:1:1"],
+        &["`workload.requests`: it is missing", "or a `trace`", "mine.toml:1:1"],
     );
     refused_text(with("gpu = \"A10G\"\n", ""), &["`server.gpu`: it is missing", "mine.toml:8:1"]);
     refused_text(with("model = \"Qwen/Qwen2.5-1.5B-Instruct\"\n", ""), &["`server.model`: it is missing"]);

@@ -12,6 +12,7 @@
 //! | `determinism` | equal input, equal bytes |
 //! | `figures` | `requests.csv` and `steps.csv` against `summary.json` |
 //! | `calibrate` | measured results: a profile, or a message |
+//! | `model_config` | a model from its `config.json`, an fp8 KV cache |
 //! | `built_in` | schema, catalogue, quick start, scenarios |
 //! | `theory` | `kendall theory check`: counts, exit codes, messages |
 //! | `azure` | the Azure traces within 60 MB |
@@ -35,6 +36,7 @@ mod goodput;
 mod huge;
 mod import;
 mod keys;
+mod model_config;
 mod one_by_one;
 mod program;
 mod replications;

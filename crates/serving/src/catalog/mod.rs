@@ -6,19 +6,21 @@
 //! | [`gpu`](mod@gpu) | datasheet facts | `gpus.toml` |
 //! | [`model`](mod@model) | architectures under Hugging Face's field names | `models.toml` |
 //! | [`capacity`] | `num_gpu_blocks`, as vLLM's memory profiling decides it | fitted constants in the code |
-//! | [`profile`](mod@profile) | step-time coefficients, calibrated or estimated | `profiles.toml` |
+//! | [`profile`](mod@profile) | step-time coefficients, calibrated | `profiles.toml` |
 //!
 //! The data is embedded at compile time: the catalog reads no file.
 
 pub mod capacity;
+mod config_json;
 pub mod gpu;
 pub mod model;
 pub mod profile;
 
 pub use capacity::{CapacityError, KvMemory, KvMemoryConfig, Overhead, SamplerKind, kv_memory};
+pub use config_json::ConfigJsonError;
 pub use gpu::{Gpu, gpu, gpus};
 pub use model::{AttentionKind, Model, WeightPrecision, model, models};
-pub use profile::{Origin, Profile, ProfileRange, estimate, profile, profiles};
+pub use profile::{Origin, Profile, ProfileRange, profile, profiles};
 
 /// A name that the catalog does not know, or a figure that it cannot derive.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

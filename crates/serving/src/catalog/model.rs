@@ -66,6 +66,9 @@ pub struct Model {
     /// Experts that every token uses.
     #[serde(default)]
     pub num_shared_experts: u32,
+    /// Layers of a mixture-of-experts model that have a dense feed-forward layer and no experts.
+    #[serde(default)]
+    pub num_dense_layers: u32,
     /// Whether the output layer shares the embedding's weights.
     pub tie_word_embeddings: bool,
     /// Longest context, in tokens.
@@ -81,11 +84,18 @@ pub struct Model {
     /// Window of local attention layers, in tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sliding_window: Option<u32>,
+    /// Layers with that window; every layer if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_sliding_window_layers: Option<u32>,
     /// `torch_dtype` of the config; absent where the source has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<String>,
     /// How the weights are stored.
     pub weight_precision: WeightPrecision,
+    /// Whether its `generation_config.json` asks for top-k or top-p, which vLLM applies to requests that do not say
+    /// otherwise.
+    #[serde(default)]
+    pub truncates_sampling: bool,
     /// Parameters, rounded to a million; absent where not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_params: Option<u64>,
@@ -178,6 +188,11 @@ impl Model {
         let experts = u64::from(self.moe_intermediate_size)
             * u64::from(self.num_experts_per_tok + self.num_shared_experts);
         if self.num_experts == 0 { u64::from(self.intermediate_size) } else { experts }
+    }
+
+    /// Layers whose attention sees a window and not the whole context.
+    pub fn num_sliding_window_layers(&self) -> u32 {
+        self.sliding_window.map_or(0, |_| self.num_sliding_window_layers.unwrap_or(self.num_hidden_layers))
     }
 
     fn splits_over(&self, tensor_parallel_size: u32) -> bool {

@@ -23,7 +23,7 @@ use kendall_des::SimTime;
 use crate::kv::{KvCacheManager, RequestBlocks, TokenKeys};
 use crate::record::{RequestRecord, RequestStatus, TtftParts};
 use crate::request::RequestSpec;
-use crate::step_time::LinearCoefficients;
+use crate::step_time::StepTimeModel;
 
 use cohort::Cohort;
 use request::{EngineRequest, Life, Status};
@@ -92,7 +92,7 @@ pub struct EngineTotals {
 #[derive(Debug, Clone)]
 pub struct Engine {
     config: EngineConfig,
-    step_time: LinearCoefficients,
+    step_time: StepTimeModel,
     requests: Vec<EngineRequest>,
     free_slots: Vec<Slot>,
     running: Vec<Slot>,
@@ -131,7 +131,7 @@ impl Engine {
     ///
     /// # Errors
     /// If vLLM would refuse the configuration.
-    pub fn new(config: EngineConfig, step_time: LinearCoefficients) -> Result<Self, ConfigError> {
+    pub fn new(config: EngineConfig, step_time: StepTimeModel) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
             kv: KvCacheManager::new(&config),

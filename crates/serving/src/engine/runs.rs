@@ -55,7 +55,7 @@ impl Engine {
         let num_rows = self.cohort.num_rows;
         Progression {
             first: self.decode_time(num_rows, self.cohort.context),
-            growth: SimDuration::from_ps(self.step_time.per_decode_context_token_ps * num_rows),
+            growth: SimDuration::from_ps(self.step_time.decode_context_ps(num_rows) * num_rows),
             count,
         }
     }
@@ -124,7 +124,7 @@ impl Replica {
         let depth = self.in_flight.len() as u64;
         let mut gaps = Progression {
             first: engine.decode_time(num_rows, engine.cohort.context - num_rows * depth),
-            growth: SimDuration::from_ps(engine.step_time.per_decode_context_token_ps * num_rows),
+            growth: SimDuration::from_ps(engine.step_time.decode_context_ps(num_rows) * num_rows),
             count: 0,
         };
         let start = engine.last_completion;

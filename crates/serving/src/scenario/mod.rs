@@ -9,11 +9,13 @@ mod locate;
 mod plan;
 mod requests;
 mod resolve;
+mod step_time;
 mod workload;
 
 pub use locate::ScenarioError;
 pub use plan::{ClassInfo, WorkloadPlan, plan};
-pub use resolve::{KvSource, LedgerEntry, Resolved, StepTimeSource, Treatment, resolve};
+pub use resolve::{KvSource, LedgerEntry, Resolved, Treatment, resolve, resolve_with_model};
+pub use step_time::{ESTIMATE_ERROR, StepTimeSource};
 
 pub use workload::{
     Class, Clients, LengthOrder, OnEmpty, RecordedLengths, Retries, Sessions, SharedPrefix, Trace,
@@ -56,6 +58,10 @@ pub struct Server {
     /// Model by its name in `kendall catalog models`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Instead of a model of the catalogue: its Hugging Face `config.json`, relative to the scenario file. `model` is then
+    /// only a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_config: Option<String>,
     /// Engine; `vllm-v1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineName>,
@@ -86,6 +92,9 @@ pub struct Server {
     /// KV blocks; derived from the GPU's memory if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_gpu_blocks: Option<u32>,
+    /// Type of the KV cache's elements; `auto`, 16 bits, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kv_cache_dtype: Option<KvCacheDtype>,
     /// Share of the GPU's memory that the engine may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu_memory_utilization: Option<f64>,
@@ -119,7 +128,7 @@ pub struct Server {
     /// Time from the client's send until the engine has the request (ms).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub front_end_overhead_ms: Option<f64>,
-    /// Step-time model; the catalogue's profile for GPU and model if absent.
+    /// Step-time model; if absent the catalogue's profile for GPU and model, or the roofline where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_time: Option<StepTime>,
 }
@@ -144,13 +153,41 @@ pub enum EngineName {
     VllmV1,
 }
 
+/// Types of the KV cache's elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KvCacheDtype {
+    /// As the model's activations: 16 bits.
+    #[default]
+    Auto,
+    /// 8 bits.
+    Fp8,
+}
+
+impl KvCacheDtype {
+    /// Bytes of an element.
+    pub fn bytes(self) -> u32 {
+        match self {
+            Self::Auto => 2,
+            Self::Fp8 => 1,
+        }
+    }
+}
+
 /// How long steps take.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "model", rename_all = "lowercase")]
 pub enum StepTime {
     /// Linear in the shape of the batch.
     Linear(LinearCoefficients),
+    /// Operator by operator, from the datasheets of GPU and model: an estimate.
+    Roofline(RooflineOptions),
 }
+
+/// Options of the roofline: none so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RooflineOptions {}
 
 /// Service-level objectives.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]

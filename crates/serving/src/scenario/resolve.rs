@@ -3,7 +3,7 @@
 use kendall_des::SimDuration;
 use serde::Serialize;
 
-use crate::catalog::{self, CatalogError, Gpu, KvMemory, KvMemoryConfig, Model, Profile, SamplerKind};
+use crate::catalog::{self, CatalogError, Gpu, KvMemory, KvMemoryConfig, Model, SamplerKind};
 use crate::engine::{
     BatchSettings, ConfigError, EngineConfig, EngineVersion, SchedulingPolicy, VersionDefaults,
 };
@@ -11,7 +11,8 @@ use crate::metrics::GoodputLimits;
 use crate::router::RouterConfig;
 use crate::simulation::SimulationConfig;
 
-use super::{GoodputSlo, Scenario, ScenarioError, Server, StepTime, bounds};
+use super::step_time::{StepTimeSource, resolve_front_end, resolve_step_time};
+use super::{GoodputSlo, KvCacheDtype, Scenario, ScenarioError, Server, bounds};
 
 /// A scenario's server as a simulation needs it.
 #[derive(Debug, Clone)]
@@ -28,31 +29,6 @@ pub struct Resolved {
     pub kv_cache: KvSource,
     /// Every setting: its value, where it comes from, how it is treated.
     pub ledger: Vec<LedgerEntry>,
-}
-
-/// Origin of the step-time coefficients.
-#[derive(Debug, Clone, Serialize)]
-#[serde(tag = "origin", rename_all = "snake_case")]
-pub enum StepTimeSource {
-    /// The scenario gives them.
-    Scenario,
-    /// A profile fitted to measurements.
-    Calibrated {
-        /// The profile with its residuals and range.
-        profile: Box<Profile>,
-    },
-    /// Derived from datasheets alone: an estimate.
-    Estimate {
-        /// The profile with the reason.
-        profile: Box<Profile>,
-    },
-}
-
-impl StepTimeSource {
-    /// Whether results are estimates, not backed by a measurement of this GPU and model.
-    pub fn is_estimate(&self) -> bool {
-        matches!(self, Self::Estimate { .. })
-    }
 }
 
 /// Origin of the number of KV blocks.
@@ -98,7 +74,7 @@ pub struct LedgerEntry {
 
 /// Collects settings while they are resolved.
 #[derive(Default)]
-struct Ledger(Vec<LedgerEntry>);
+pub(super) struct Ledger(Vec<LedgerEntry>);
 
 impl Ledger {
     /// The scenario's value, or the default with its reason.
@@ -140,7 +116,7 @@ impl Ledger {
         }
     }
 
-    fn add(
+    pub(super) fn add(
         &mut self,
         setting: &'static str,
         value: String,
@@ -157,6 +133,17 @@ impl Ledger {
 /// # Errors
 /// On a setting that cannot be honoured; the message names the key, the value and the remedy.
 pub fn resolve(scenario: &Scenario) -> Result<Resolved, ScenarioError> {
+    if let Some(path) = &scenario.server.model_config {
+        return Err(at("model_config", &format!("{path}: its text is not given here")));
+    }
+    resolve_with_model(scenario, None)
+}
+
+/// The same with the text of the `config.json` that `server.model_config` names.
+///
+/// # Errors
+/// As [`resolve`], and on a text that does not describe a model which can be simulated.
+pub fn resolve_with_model(scenario: &Scenario, config_json: Option<&str>) -> Result<Resolved, ScenarioError> {
     let server = &scenario.server;
     let version = match &server.engine_version {
         None => EngineVersion::default(),
@@ -164,13 +151,13 @@ pub fn resolve(scenario: &Scenario) -> Result<Resolved, ScenarioError> {
     };
     bounds::check_sizes(server)?;
     let mut ledger = Ledger::default();
-    let hardware = Hardware::of(server)?;
+    let hardware = Hardware::of(server, config_json)?;
     let (engine, kv_cache) = resolve_engine(server, &hardware, version, &mut ledger)?;
-    let (coefficients, step_time) = resolve_step_time(server, &hardware, version, &mut ledger)?;
+    let (model, step_time) = resolve_step_time(server, &hardware, &engine, version, &mut ledger)?;
     let front_end = resolve_front_end(server, &step_time, &mut ledger)?;
     let replicas = ledger.take("replicas", server.replicas, 1, "default");
     let router = resolve_router(server, &mut ledger)?;
-    let simulation = SimulationConfig { engine, step_time: coefficients, replicas, router, front_end };
+    let simulation = SimulationConfig { engine, step_time: model, replicas, router, front_end };
     simulation.validate().map_err(|ConfigError { field, value, reason }| {
         let table = if field.ends_with("_ps") { "server.step_time" } else { "server" };
         ScenarioError::at(format!("{table}.{field}"), format!("{value}: {reason}"))
@@ -192,24 +179,30 @@ pub fn resolve(scenario: &Scenario) -> Result<Resolved, ScenarioError> {
     })
 }
 
-fn at(key: &str, error: &impl ToString) -> ScenarioError {
+pub(super) fn at(key: &str, error: &impl ToString) -> ScenarioError {
     ScenarioError::at(format!("server.{key}"), error.to_string())
 }
 
 /// What the catalogue knows of the server's hardware and model.
-struct Hardware {
-    gpu: Option<&'static Gpu>,
-    model: Option<&'static Model>,
-    tensor_parallel_size: u32,
+pub(super) struct Hardware {
+    pub(super) gpu: Option<&'static Gpu>,
+    pub(super) model: Option<Model>,
+    pub(super) tensor_parallel_size: u32,
 }
 
 impl Hardware {
-    fn of(server: &Server) -> Result<Self, ScenarioError> {
+    fn of(server: &Server, config_json: Option<&str>) -> Result<Self, ScenarioError> {
         let gpu = server.gpu.as_deref().map(catalog::gpu).transpose().map_err(|error| at("gpu", &error))?;
-        let model =
-            server.model.as_deref().map(catalog::model).transpose().map_err(|error| at("model", &error))?;
+        let model = match (config_json, server.model.as_deref()) {
+            (Some(text), name) => {
+                let name = name.or(server.model_config.as_deref()).unwrap_or("config.json");
+                Some(Model::from_config_json(text, name).map_err(|error| at("model_config", &error))?)
+            }
+            (None, Some(name)) => Some(catalog::model(name).map_err(|error| at("model", &error))?.clone()),
+            (None, None) => None,
+        };
         let tensor_parallel_size = server.tensor_parallel_size.unwrap_or(1);
-        if let Some(model) = model {
+        if let Some(model) = &model {
             model
                 .check_tensor_parallel(tensor_parallel_size)
                 .map_err(|error| at("tensor_parallel_size", &error))?;
@@ -219,12 +212,12 @@ impl Hardware {
 
     /// The longest sequence that the model allows, in tokens.
     fn longest_sequence(&self) -> Option<u32> {
-        self.model.map(|model| u32::try_from(model.max_position_embeddings).unwrap_or(u32::MAX))
+        self.model.as_ref().map(|model| u32::try_from(model.max_position_embeddings).unwrap_or(u32::MAX))
     }
 
     /// Both GPU and model, which `what` needs.
-    fn both(&self, what: &str) -> Result<(&'static Gpu, &'static Model), ScenarioError> {
-        match (self.gpu, self.model) {
+    pub(super) fn both(&self, what: &str) -> Result<(&'static Gpu, &Model), ScenarioError> {
+        match (self.gpu, &self.model) {
             (Some(gpu), Some(model)) => Ok((gpu, model)),
             (gpu, _) => {
                 let missing = if gpu.is_none() { "gpu" } else { "model" };
@@ -355,6 +348,10 @@ fn resolve_kv_blocks(
         default_utilization,
         &format!("default of vLLM {version}"),
     );
+    let dtype = server.kv_cache_dtype.unwrap_or_default();
+    if let Some(KvCacheDtype::Fp8) = server.kv_cache_dtype {
+        ledger.add("kv_cache_dtype", "fp8".into(), "scenario".into(), Treatment::Modelled, "");
+    }
     let memory = catalog::kv_memory(&KvMemoryConfig {
         gpu,
         model,
@@ -363,7 +360,7 @@ fn resolve_kv_blocks(
         max_num_seqs: u64::from(config.max_num_seqs),
         max_num_batched_tokens: u64::from(config.max_num_batched_tokens),
         block_size: u64::from(config.block_size),
-        kv_dtype_bytes: 2,
+        kv_dtype_bytes: u64::from(dtype.bytes()),
         sampler: SamplerKind::of_vllm(&version.to_string()),
     })
     .map_err(|error| at(capacity_key(&error), &error))?;
@@ -409,59 +406,6 @@ fn resolve_max_model_len(
     };
     ledger.add("max_model_len", config.max_model_len.to_string(), source.into(), treatment, note);
     Ok(())
-}
-
-fn resolve_step_time(
-    server: &Server,
-    hardware: &Hardware,
-    version: EngineVersion,
-    ledger: &mut Ledger,
-) -> Result<(crate::step_time::LinearCoefficients, StepTimeSource), ScenarioError> {
-    if let Some(StepTime::Linear(coefficients)) = &server.step_time {
-        ledger.add("step_time", "linear".into(), "scenario".into(), Treatment::Modelled, "");
-        return Ok((*coefficients, StepTimeSource::Scenario));
-    }
-    let (gpu, model) = hardware.both("give `step_time`")?;
-    let tp = hardware.tensor_parallel_size;
-    if let Some(profile) = catalog::profile(gpu, model, tp) {
-        let same = profile.engine_version.ends_with(&version.to_string());
-        let note = if same { "" } else { "measured with another version of the engine" };
-        ledger.add(
-            "step_time",
-            profile.name.clone(),
-            "calibrated profile".into(),
-            Treatment::Approximated,
-            note,
-        );
-        let source = StepTimeSource::Calibrated { profile: Box::new(profile.clone()) };
-        return Ok((profile.coefficients, source));
-    }
-    let profile = catalog::estimate(gpu, model, tp).map_err(|error| at("model", &error))?;
-    let note = "ESTIMATE from datasheets: this GPU and model were not measured";
-    ledger.add("step_time", profile.name.clone(), "datasheet estimate".into(), Treatment::Approximated, note);
-    Ok((profile.coefficients, StepTimeSource::Estimate { profile: Box::new(profile) }))
-}
-
-fn resolve_front_end(
-    server: &Server,
-    step_time: &StepTimeSource,
-    ledger: &mut Ledger,
-) -> Result<SimDuration, ScenarioError> {
-    let (default_ms, source) = match step_time {
-        StepTimeSource::Scenario => (0.0, "default with a given step time".to_owned()),
-        StepTimeSource::Calibrated { profile } | StepTimeSource::Estimate { profile } => {
-            (profile.front_end_overhead_ms, format!("profile {}", profile.name))
-        }
-    };
-    let ms = server.front_end_overhead_ms.unwrap_or(default_ms);
-    let overhead = SimDuration::from_secs_f64(ms / 1e3)
-        .ok()
-        .filter(|&overhead| overhead <= SimDuration::from_secs(3_600))
-        .ok_or_else(|| at("front_end_overhead_ms", &format!("{ms}: it must lie between 0 ms and an hour")))?;
-    let source = if server.front_end_overhead_ms.is_some() { "scenario".into() } else { source };
-    let note = "one constant before the engine; it does not grow with load";
-    ledger.add("front_end_overhead_ms", ms.to_string(), source, Treatment::Approximated, note);
-    Ok(overhead)
 }
 
 fn resolve_router(server: &Server, ledger: &mut Ledger) -> Result<RouterConfig, ScenarioError> {

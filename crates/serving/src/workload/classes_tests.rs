@@ -5,7 +5,9 @@ use kendall_des::{SimDuration, SimTime, Streams};
 use super::*;
 use crate::record::RequestStatus;
 use crate::scenario::{Scenario, plan};
-use crate::{EngineConfig, EngineGauges, LinearCoefficients, Observer, Simulation, SimulationConfig};
+use crate::{
+    EngineConfig, EngineGauges, LinearCoefficients, Observer, Simulation, SimulationConfig, StepTimeModel,
+};
 
 #[derive(Default)]
 struct Records(Vec<RequestRecord>);
@@ -32,7 +34,10 @@ fn specs(workload: &str) -> Vec<RequestSpec> {
 fn play(workload: &str, step_ms: u64) -> Vec<RequestRecord> {
     let config = SimulationConfig {
         engine: EngineConfig { max_num_seqs: 4, ..EngineConfig::default() },
-        step_time: LinearCoefficients { base_ps: step_ms * 1_000_000_000, ..Default::default() },
+        step_time: StepTimeModel::Linear(LinearCoefficients {
+            base_ps: step_ms * 1_000_000_000,
+            ..Default::default()
+        }),
         replicas: 1,
         router: crate::RouterConfig::default(),
         front_end: SimDuration::ZERO,

@@ -37,7 +37,7 @@ fn play(workload: impl Workload + 'static) -> Vec<RequestRecord> {
         LinearCoefficients { base_ps: 5_000_000_000, per_prefill_token_ps: 50_000_000, ..Default::default() };
     let config = SimulationConfig {
         engine: EngineConfig::default(),
-        step_time,
+        step_time: step_time.into(),
         replicas: 1,
         router: RouterConfig::default(),
         front_end: SimDuration::ZERO,

@@ -33,10 +33,10 @@ impl Bracket {
         match decision {
             // The bracket gets tighter: the hardest feasible and the easiest infeasible point.
             Decision::Feasible => {
-                self.good = Some(self.good.map_or(x, |good| if better(x, good) { x } else { good }))
+                self.good = Some(self.good.map_or(x, |good| if better(x, good) { x } else { good }));
             }
             Decision::Infeasible => {
-                self.bad = Some(self.bad.map_or(x, |bad| if better(x, bad) { bad } else { x }))
+                self.bad = Some(self.bad.map_or(x, |bad| if better(x, bad) { bad } else { x }));
             }
             Decision::Undecided => {
                 self.open = Some(self.open.map_or((x, x), |(near_good, near_bad)| {

@@ -117,9 +117,9 @@ fn one_run<W: Workloads, T: Watch>(
         let evidence = bench.evidence(&at(x), replication)?;
         let kept = evidence.margins.iter().flatten().all(|&(margin, _)| margin >= 0.0);
         if kept {
-            low = x
+            low = x;
         } else {
-            high = x
+            high = x;
         }
         if whole && high - low <= 1.0 {
             break;
@@ -154,7 +154,7 @@ fn variants(base: &SimulationConfig, load: Load, sampled: &OfferedLoad) -> Vec<V
         with("length tail", "log output lengths 20 % wider", &|_, load| tail(load, 1.2)),
         with("length tail", "log output lengths 20 % narrower", &|_, load| tail(load, 0.8)),
         with("front-end overhead", "+10 ms", &|config, _| {
-            config.front_end = config.front_end + FRONT_END_CHANGE
+            config.front_end += FRONT_END_CHANGE;
         }),
     ];
     if shorter > SimDuration::ZERO {
@@ -168,16 +168,5 @@ fn variants(base: &SimulationConfig, load: Load, sampled: &OfferedLoad) -> Vec<V
 const FRONT_END_CHANGE: SimDuration = SimDuration::from_millis(10);
 
 fn scale_step_time(config: &mut SimulationConfig, share: f64) {
-    let c = &mut config.step_time;
-    for coefficient in [
-        &mut c.base_ps,
-        &mut c.per_prefill_token_ps,
-        &mut c.per_prefill_context_token_ps,
-        &mut c.per_prefill_attention_ps,
-        &mut c.per_decode_seq_ps,
-        &mut c.per_decode_context_token_ps,
-        &mut c.per_new_seq_ps,
-    ] {
-        *coefficient = libm::round(*coefficient as f64 * share) as u64;
-    }
+    config.step_time = config.step_time.scaled(share);
 }

@@ -5,7 +5,7 @@ mod text;
 use std::process::ExitCode;
 
 use kendall_serving::GoodputLimits;
-use kendall_serving::scenario::{Resolved, resolve};
+use kendall_serving::scenario::Resolved;
 use kendall_serving::workload::Arrivals;
 use kendall_study::Workers;
 use kendall_study::capacity::{
@@ -30,7 +30,7 @@ const MOST_REQUESTS: u64 = 50_000;
 
 pub(crate) fn capacity(args: &CapacityArgs) -> Result<ExitCode, Failure> {
     let mut file = ScenarioFile::of(Source::open(args.scenario.as_deref())?, &args.set)?;
-    let resolved = resolve(&file.scenario).map_err(|error| file.mistake(error))?;
+    let resolved = file.resolve()?;
     let slos = objectives(args, resolved.goodput)?;
     if file.scenario.workload.trace.is_some() {
         check_random(&file, "kendall capacity")?;

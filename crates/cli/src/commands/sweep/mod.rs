@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use kendall_report::{OutputDir, PointStatus, SweepPointRow, SweepReport, WrittenFile};
-use kendall_serving::scenario::resolve;
 use kendall_study::{
     Replications, RunId, RunOutcome, Stability, SweepError, SweepPoint, Workers, sweep as play_sweep,
 };
@@ -154,7 +153,7 @@ impl Plan {
     fn points(&self) -> Result<Vec<SweepPoint<ScenarioWorkloads<'_>>>, Failure> {
         let mut points = Vec::with_capacity(self.files.len());
         for file in &self.files {
-            let resolved = resolve(&file.scenario).map_err(|error| file.mistake(error))?;
+            let resolved = file.resolve()?;
             let workloads = ScenarioWorkloads::new(file, self.seed)?;
             points.push(SweepPoint { setting: setting(file, &resolved), workloads });
         }

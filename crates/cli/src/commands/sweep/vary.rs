@@ -26,8 +26,8 @@ impl Axis {
         };
         let mut sorted = values.clone();
         sorted.sort();
-        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(format!("the value {} comes twice: a sweep plays each point once", twice[0]));
+        if let Some(twice) = sorted.iter().zip(sorted.iter().skip(1)).find(|(one, next)| one == next) {
+            return Err(format!("the value {} comes twice: a sweep plays each point once", twice.0));
         }
         Ok(Self { key, values })
     }

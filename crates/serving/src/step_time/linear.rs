@@ -1,40 +1,9 @@
-//! How long a step takes, as a function of the shape of its batch.
+//! The linear step-time model: what calibration fits to measured steps.
 
 use kendall_des::SimDuration;
 use serde::{Deserialize, Serialize};
 
-/// What a step-time model sees of a batch. Sums of integers, so that the shapes of a run of decode steps form an
-/// arithmetic progression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct BatchShape {
-    /// Tokens of prompts (and of recomputation after a preemption).
-    pub prefill_tokens: u64,
-    /// Sum over prefill chunks of the context length after the chunk.
-    pub prefill_context_tokens: u64,
-    /// Sum over prefill chunks of chunk length times context length: the work of prefill attention.
-    pub prefill_attention: u64,
-    /// Sequences that compute the one token they generated last.
-    pub decode_seqs: u64,
-    /// Sum of their context lengths after the step.
-    pub decode_context_tokens: u64,
-    /// Sequences that were admitted in this step.
-    pub new_seqs: u64,
-}
-
-impl BatchShape {
-    /// Adds the row of a decoding sequence whose context is `context` tokens after the step.
-    pub fn add_decode(&mut self, context: u64) {
-        self.decode_seqs += 1;
-        self.decode_context_tokens += context;
-    }
-
-    /// Adds a prefill chunk of `tokens` that ends at a context of `context` tokens.
-    pub fn add_prefill(&mut self, tokens: u64, context: u64) {
-        self.prefill_tokens += tokens;
-        self.prefill_context_tokens += context;
-        self.prefill_attention += tokens * context;
-    }
-}
+use super::BatchShape;
 
 /// Step time linear in the batch shape, in integer picoseconds: what calibration fits and what can be summed exactly.
 ///
@@ -67,6 +36,20 @@ pub struct LinearCoefficients {
 }
 
 impl LinearCoefficients {
+    /// Every coefficient times `share`, rounded.
+    pub(super) fn scaled(&self, share: f64) -> Self {
+        let scaled = |ps: u64| libm::round(ps as f64 * share) as u64;
+        Self {
+            base_ps: scaled(self.base_ps),
+            per_prefill_token_ps: scaled(self.per_prefill_token_ps),
+            per_prefill_context_token_ps: scaled(self.per_prefill_context_token_ps),
+            per_prefill_attention_ps: scaled(self.per_prefill_attention_ps),
+            per_decode_seq_ps: scaled(self.per_decode_seq_ps),
+            per_decode_context_token_ps: scaled(self.per_decode_context_token_ps),
+            per_new_seq_ps: scaled(self.per_new_seq_ps),
+        }
+    }
+
     /// The duration of a step of this shape; a step without tokens takes no time.
     ///
     /// # Panics

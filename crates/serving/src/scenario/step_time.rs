@@ -1,0 +1,139 @@
+//! Which step-time model a scenario gets, and where its figures come from.
+
+use kendall_des::SimDuration;
+use serde::Serialize;
+
+use super::resolve::{Hardware, Ledger, Treatment, at};
+use super::{ScenarioError, Server, StepTime};
+use crate::catalog::{self, Gpu, Model, Profile, SamplerKind};
+use crate::engine::{EngineConfig, EngineVersion};
+use crate::step_time::roofline::{Deployment, Efficiencies, Limits};
+use crate::step_time::{RooflineSteps, StepTimeModel};
+
+/// What is known of the error of an estimate: `analysis/validation/roofline`.
+pub const ESTIMATE_ERROR: &str = "31 measured stages of servers of 9 models on an H100, each predicted without its model: \
+     median error of mean E2E 3.6 %, TTFT 7.0 %, TPOT 3.6 %; worst TPOT 42 %";
+
+/// Origin of the step times.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "origin", rename_all = "snake_case")]
+pub enum StepTimeSource {
+    /// The scenario gives them.
+    Scenario,
+    /// A profile fitted to measurements.
+    Calibrated {
+        /// The profile with its residuals and range.
+        profile: Box<Profile>,
+    },
+    /// The roofline: derived from datasheets and the efficiencies of kernels. An estimate.
+    Estimate {
+        /// Name of the GPU.
+        gpu: String,
+        /// Name of the model.
+        model: String,
+        /// GPUs that share the model.
+        tensor_parallel_size: u32,
+        /// The GPU whose kernels were measured.
+        kernels_measured_on: String,
+        /// What is known of its error.
+        error: &'static str,
+    },
+}
+
+impl StepTimeSource {
+    /// Whether results are estimates, not backed by a measurement of this GPU and model.
+    pub fn is_estimate(&self) -> bool {
+        matches!(self, Self::Estimate { .. })
+    }
+}
+
+/// The scenario's own model, or the calibrated profile, or the roofline.
+pub(super) fn resolve_step_time(
+    server: &Server,
+    hardware: &Hardware,
+    engine: &EngineConfig,
+    version: EngineVersion,
+    ledger: &mut Ledger,
+) -> Result<(StepTimeModel, StepTimeSource), ScenarioError> {
+    if let Some(StepTime::Linear(coefficients)) = &server.step_time {
+        ledger.add("step_time", "linear".into(), "scenario".into(), Treatment::Modelled, "");
+        return Ok(((*coefficients).into(), StepTimeSource::Scenario));
+    }
+    let (gpu, model) = hardware.both("give linear `step_time` coefficients")?;
+    let sixteen_bits = server.kv_cache_dtype.unwrap_or_default().bytes() == 2;
+    let profile = catalog::profile(gpu, model, hardware.tensor_parallel_size)
+        .filter(|_| server.step_time.is_none() && server.model_config.is_none() && sixteen_bits);
+    if let Some(profile) = profile {
+        let same = profile.engine_version.ends_with(&version.to_string());
+        let note = if same { "" } else { "measured with another version of the engine" };
+        let name = profile.name.clone();
+        ledger.add("step_time", name, "calibrated profile".into(), Treatment::Approximated, note);
+        let source = StepTimeSource::Calibrated { profile: Box::new(profile.clone()) };
+        return Ok((profile.coefficients.into(), source));
+    }
+    roofline(server, hardware, engine, version, gpu, model, ledger)
+}
+
+fn roofline(
+    server: &Server,
+    hardware: &Hardware,
+    engine: &EngineConfig,
+    version: EngineVersion,
+    gpu: &Gpu,
+    model: &Model,
+    ledger: &mut Ledger,
+) -> Result<(StepTimeModel, StepTimeSource), ScenarioError> {
+    let of = Deployment {
+        gpu,
+        model,
+        tensor_parallel_size: hardware.tensor_parallel_size,
+        kv_dtype_bytes: server.kv_cache_dtype.unwrap_or_default().bytes(),
+        async_scheduling: engine.async_scheduling,
+        sorts_logits: model.truncates_sampling
+            && SamplerKind::of_vllm(&version.to_string()) == SamplerKind::SortedLogits,
+    };
+    let limits = Limits {
+        max_num_seqs: engine.max_num_seqs,
+        max_num_batched_tokens: engine.max_num_batched_tokens,
+        max_model_len: engine.max_model_len,
+    };
+    let efficiencies = Efficiencies::built_in();
+    let key = if server.model_config.is_some() { "model_config" } else { "model" };
+    let steps = RooflineSteps::new(&of, limits, efficiencies).map_err(|error| at(key, &error))?;
+    let note = "ESTIMATE from datasheets and measured kernels: this GPU and model were not measured";
+    ledger.add("step_time", "roofline".into(), "datasheet estimate".into(), Treatment::Approximated, note);
+    let source = StepTimeSource::Estimate {
+        gpu: gpu.name.clone(),
+        model: model.name.clone(),
+        tensor_parallel_size: hardware.tensor_parallel_size,
+        kernels_measured_on: efficiencies.kernels_of(gpu).measured_on.clone(),
+        error: ESTIMATE_ERROR,
+    };
+    Ok((steps.into(), source))
+}
+
+/// Time from the client's send until the engine has the request.
+pub(super) fn resolve_front_end(
+    server: &Server,
+    step_time: &StepTimeSource,
+    ledger: &mut Ledger,
+) -> Result<SimDuration, ScenarioError> {
+    let (default_ms, source) = match step_time {
+        StepTimeSource::Scenario => (0.0, "default with a given step time".to_owned()),
+        StepTimeSource::Calibrated { profile } => {
+            (profile.front_end_overhead_ms, format!("profile {}", profile.name))
+        }
+        StepTimeSource::Estimate { .. } => {
+            (Efficiencies::built_in().engine.front_end_ms, "fitted with the roofline".to_owned())
+        }
+    };
+    let ms = server.front_end_overhead_ms.unwrap_or(default_ms);
+    let overhead = SimDuration::from_secs_f64(ms / 1e3)
+        .ok()
+        .filter(|&overhead| overhead <= SimDuration::from_secs(3_600))
+        .ok_or_else(|| at("front_end_overhead_ms", &format!("{ms}: it must lie between 0 ms and an hour")))?;
+    let source = if server.front_end_overhead_ms.is_some() { "scenario".into() } else { source };
+    let note = "one constant before the engine; it does not grow with load";
+    ledger.add("front_end_overhead_ms", ms.to_string(), source, Treatment::Approximated, note);
+    Ok(overhead)
+}

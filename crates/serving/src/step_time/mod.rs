@@ -1,0 +1,88 @@
+//! How long a step takes, as a function of the shape of its batch.
+//!
+//! | model | from |
+//! |---|---|
+//! | [`LinearCoefficients`] | coefficients, fitted to one GPU and model |
+//! | [`RooflineSteps`] | GPU datasheet, model architecture, efficiencies of kernels: any GPU and model |
+//!
+//! Both give steps that can be summed exactly: `n` decoding sequences of together `c` context tokens take
+//! `A(n) + D(n) c` picoseconds, with integer `A` and `D`.
+
+mod linear;
+pub mod roofline;
+mod shape;
+
+use kendall_des::SimDuration;
+use serde::Serialize;
+
+pub use linear::LinearCoefficients;
+pub use roofline::RooflineSteps;
+pub use shape::BatchShape;
+
+/// How long the steps of an engine take.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum StepTimeModel {
+    /// Linear in the shape of the batch.
+    Linear(LinearCoefficients),
+    /// Operator by operator.
+    Roofline(RooflineSteps),
+}
+
+impl StepTimeModel {
+    /// The duration of a step of this shape; a step without tokens takes no time.
+    ///
+    /// # Panics
+    /// Beyond the horizon of 213 days for one step.
+    pub fn step_time(&self, shape: &BatchShape) -> SimDuration {
+        match self {
+            Self::Linear(coefficients) => coefficients.step_time(shape),
+            Self::Roofline(steps) => steps.step_time(shape),
+        }
+    }
+
+    /// `D(n)`: what one token of context adds to a step that only decodes `num_rows` sequences (ps).
+    pub fn decode_context_ps(&self, num_rows: u64) -> u64 {
+        match self {
+            Self::Linear(coefficients) => coefficients.per_decode_context_token_ps,
+            Self::Roofline(steps) => steps.decode_context_ps(num_rows),
+        }
+    }
+
+    /// Coefficients of steps that are never longer than this model's: for bounds on what a server can do.
+    pub fn at_least(&self) -> LinearCoefficients {
+        match self {
+            Self::Linear(coefficients) => *coefficients,
+            Self::Roofline(steps) => steps.at_least(),
+        }
+    }
+
+    /// The model with every step `share` times as long, up to rounding to picoseconds.
+    #[must_use]
+    pub fn scaled(&self, share: f64) -> Self {
+        match self {
+            Self::Linear(coefficients) => Self::Linear(coefficients.scaled(share)),
+            Self::Roofline(steps) => Self::Roofline(steps.scaled(share)),
+        }
+    }
+
+    /// The coefficients of a linear model.
+    pub fn as_linear(&self) -> Option<&LinearCoefficients> {
+        match self {
+            Self::Linear(coefficients) => Some(coefficients),
+            Self::Roofline(_) => None,
+        }
+    }
+}
+
+impl From<LinearCoefficients> for StepTimeModel {
+    fn from(coefficients: LinearCoefficients) -> Self {
+        Self::Linear(coefficients)
+    }
+}
+
+impl From<RooflineSteps> for StepTimeModel {
+    fn from(steps: RooflineSteps) -> Self {
+        Self::Roofline(steps)
+    }
+}

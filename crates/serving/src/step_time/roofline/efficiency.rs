@@ -1,0 +1,141 @@
+//! Shares of the datasheet that kernels attain, and what an engine adds: fitted to measurements.
+//!
+//! `efficiencies.toml` is written by `analysis/validation/roofline`; `docs/gpu-model.md` has the equations and errors.
+
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Gpu;
+
+/// The corner between reading and computing of one kind of matrix product.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Corner {
+    /// Time of a kernel that does nothing (us).
+    pub latency_us: f64,
+    /// Share of the peak memory bandwidth.
+    pub bandwidth: f64,
+    /// Share of the dense peak.
+    pub compute: f64,
+    /// How sharp the corner is: 1 for no overlap of reading and computing, infinity for a perfect one.
+    pub overlap: f64,
+}
+
+/// `FlashAttention` over a paged KV cache.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attention {
+    /// Time of a kernel that does nothing (us).
+    pub latency_us: f64,
+    /// For each decoding sequence and KV head of the GPU (ns).
+    pub row_kv_head_ns: f64,
+    /// Share of the peak memory bandwidth at which the KV cache is read.
+    pub bandwidth: f64,
+    /// Share of the dense 16-bit peak of long prefills.
+    pub compute: f64,
+    /// Keys that each prefill query costs besides those that it sees.
+    pub ramp_tokens: f64,
+}
+
+/// Kernels of one generation of GPUs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kernels {
+    /// First word of [`Gpu::architecture`].
+    pub architecture: String,
+    /// The GPU whose kernels were measured.
+    pub measured_on: String,
+    /// Products of 16-bit weights.
+    pub gemm16: Corner,
+    /// Products of fp8 weights with fp8 activations.
+    pub gemm8: Corner,
+    /// Experts in 16 bits.
+    pub moe16: Corner,
+    /// Experts in fp8.
+    pub moe8: Corner,
+    /// Attention.
+    pub attention: Attention,
+}
+
+/// All-reduce over one kind of link.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllReduce {
+    /// Time of an empty one (us).
+    pub latency_us: f64,
+    /// More of it for each other GPU (us).
+    pub latency_us_per_peer: f64,
+    /// Share of the link's bandwidth that two GPUs attain.
+    pub bandwidth: f64,
+    /// How much more GPUs crowd the links: `g` of them attain `(2 / g)^sharing` of that.
+    pub sharing: f64,
+}
+
+/// What an engine adds to its kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// Every step: sampler, input preparation that no kernel hides (us).
+    pub step_us: f64,
+    /// Every layer: launches of norms, rotary embedding, KV write, activation (us).
+    pub layer_us: f64,
+    /// Every sequence of a step: sampling, bookkeeping, detokenising (us).
+    pub sequence_us: f64,
+    /// Every logit that is sorted for top-k and top-p: a sequence times a word of the GPU's vocabulary, or of the whole
+    /// one where the logits were gathered (ns).
+    pub sort_logit_ns: f64,
+    /// Every layer of a step with prompt tokens, which runs in pieces and not as one CUDA graph (us).
+    pub mixed_layer_us: f64,
+    /// A step with more than one GPU: the slowest of the workers, and telling them (us).
+    pub workers_us: f64,
+    /// Every step of an engine without asynchronous scheduling: scheduling, input preparation and output processing
+    /// that no batch in flight hides (us).
+    pub synchronous_step_us: f64,
+    /// The same for every sequence of such a step (us).
+    pub synchronous_sequence_us: f64,
+    /// More of such a step with more than one GPU: telling the workers, and hearing from them (us).
+    pub synchronous_workers_us: f64,
+    /// Share of the kernel tables' rate of computing that a step sustains: clocks fall under load, and a table measures
+    /// one kernel at a time.
+    pub sustained_compute: f64,
+    /// From the client's send until the engine has the request (ms).
+    pub front_end_ms: f64,
+}
+
+/// Everything that was fitted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Efficiencies {
+    /// The engine.
+    pub engine: Engine,
+    /// GPUs linked by `NVLink`.
+    pub nvlink: AllReduce,
+    /// GPUs linked by PCI Express alone.
+    pub pcie: AllReduce,
+    /// By generation. The first serves generations that were not measured.
+    pub kernels: Vec<Kernels>,
+}
+
+static BUILT_IN: LazyLock<Efficiencies> = LazyLock::new(|| {
+    toml::from_str(include_str!("efficiencies.toml")).expect("efficiencies.toml is embedded and tested")
+});
+
+impl Efficiencies {
+    /// The efficiencies that come with kendall.
+    pub fn built_in() -> &'static Self {
+        &BUILT_IN
+    }
+
+    /// Kernels of the GPU's generation, or the first ones.
+    pub fn kernels_of(&self, gpu: &Gpu) -> &Kernels {
+        let generation = gpu.architecture.split(' ').next().unwrap_or_default();
+        let found = self.kernels.iter().find(|kernels| kernels.architecture == generation);
+        found.unwrap_or(&self.kernels[0])
+    }
+
+    /// All-reduce over the links of the GPU.
+    pub fn all_reduce_of(&self, gpu: &Gpu) -> &AllReduce {
+        if gpu.nvlink_gb_per_s.is_some() { &self.nvlink } else { &self.pcie }
+    }
+}

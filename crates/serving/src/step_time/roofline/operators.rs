@@ -1,0 +1,220 @@
+//! One step of a model as a list of operators: what each takes as a function of the batch.
+
+use super::efficiency::{Efficiencies, Engine};
+use super::kernels::{ACTIVATION_BYTES, Device, Experts, WeightFormat};
+use crate::catalog::{AttentionKind, CatalogError, Gpu, Model, WeightPrecision};
+
+/// Logits are float32: written by the output layer's cast, read and written by softmax and sampling.
+const BYTES_PER_LOGIT: f64 = 16.0;
+
+const US: f64 = 1e-6;
+
+/// GPU, model and split.
+#[derive(Debug, Clone, Copy)]
+pub struct Deployment<'a> {
+    /// Each of the GPUs.
+    pub gpu: &'a Gpu,
+    /// The model.
+    pub model: &'a Model,
+    /// GPUs that share the weights.
+    pub tensor_parallel_size: u32,
+    /// Bytes of an element of the KV cache: 2, or 1 for fp8.
+    pub kv_dtype_bytes: u32,
+    /// Whether the next step is scheduled while one is running, which hides the work of the CPU.
+    pub async_scheduling: bool,
+    /// Whether requests are sampled with top-k or top-p by an engine that sorts the logits (vLLM up to 0.15).
+    pub sorts_logits: bool,
+}
+
+/// The operators of one step on one GPU, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Operators<'a> {
+    device: Device<'a>,
+    engine: &'a Engine,
+    weights: WeightFormat,
+    expert_weights: WeightFormat,
+    layers: f64,
+    /// Layers that see the whole context; the others see `window` tokens.
+    full_layers: f64,
+    window: f64,
+    hidden: f64,
+    heads: f64,
+    kv_heads: f64,
+    head_dim: f64,
+    dense_layers: f64,
+    dense_width: f64,
+    experts: Option<Experts>,
+    shared_width: f64,
+    vocabulary: f64,
+    kv_dtype_bytes: f64,
+    overhead_step: f64,
+    overhead_row: f64,
+}
+
+impl<'a> Operators<'a> {
+    /// The operators of a deployment.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if a fact about the model is missing or its heads do not divide.
+    pub fn new(of: &Deployment<'a>, efficiencies: &'a Efficiencies) -> Result<Self, CatalogError> {
+        let model = of.model;
+        model.check_tensor_parallel(of.tensor_parallel_size)?;
+        let missing =
+            |reason| CatalogError::NotDerivable { model: model.name.clone(), quantity: "step time", reason };
+        if model.attention == AttentionKind::Mla {
+            return Err(missing("latent attention is not modelled"));
+        }
+        let (weights, expert_weights) = formats(model.weight_precision)
+            .ok_or_else(|| missing("the precision of its weights is not known"))?;
+        let gpus = f64::from(of.tensor_parallel_size);
+        let width = |value: u32| f64::from(value);
+        let layers = width(model.num_hidden_layers);
+        let routed = model.num_experts > 0;
+        let experts = routed.then(|| Experts {
+            count: width(model.num_experts),
+            per_token: width(model.num_experts_per_tok),
+            hidden: width(model.hidden_size),
+            width: width(model.moe_intermediate_size) / gpus,
+        });
+        let engine = &efficiencies.engine;
+        let (mut step_us, mut sequence_us) = (engine.step_us, engine.sequence_us);
+        if !of.async_scheduling {
+            step_us += engine.synchronous_step_us;
+            sequence_us += engine.synchronous_sequence_us;
+        }
+        if of.tensor_parallel_size > 1 {
+            step_us += engine.workers_us;
+            step_us += if of.async_scheduling { 0.0 } else { engine.synchronous_workers_us };
+        }
+        // Logits are gathered before they are sampled: all of the vocabulary, whatever the number of GPUs.
+        let sort_s =
+            if of.sorts_logits { engine.sort_logit_ns * 1e-9 * width(model.vocab_size) } else { 0.0 };
+        let windowed = f64::from(model.num_sliding_window_layers());
+        Ok(Self {
+            device: Device::new(
+                of.gpu,
+                efficiencies.kernels_of(of.gpu),
+                efficiencies.all_reduce_of(of.gpu),
+                of.tensor_parallel_size,
+            )
+            .sustaining(engine.sustained_compute),
+            engine,
+            weights,
+            expert_weights,
+            layers,
+            full_layers: layers - windowed,
+            window: model.sliding_window.map_or(0.0, f64::from),
+            hidden: width(model.hidden_size),
+            heads: width(model.num_attention_heads) / gpus,
+            // A KV head is never split: each GPU then holds a copy.
+            kv_heads: (width(model.num_key_value_heads) / gpus).max(1.0),
+            head_dim: width(model.head_dim),
+            dense_layers: if routed { width(model.num_dense_layers) } else { layers },
+            dense_width: width(model.intermediate_size) / gpus,
+            experts,
+            shared_width: width(model.moe_intermediate_size * model.num_shared_experts) / gpus,
+            vocabulary: width(model.vocab_size) / gpus,
+            kv_dtype_bytes: f64::from(of.kv_dtype_bytes),
+            overhead_step: step_us * US,
+            overhead_row: sequence_us * US + sort_s,
+        })
+    }
+
+    /// What every step takes: overheads, and one attention launch for each layer.
+    pub fn step(&self) -> f64 {
+        let layer_s = self.engine.layer_us * US + self.device.attention_latency();
+        self.overhead_step + self.layers * layer_s
+    }
+
+    /// What a step with prompt tokens takes besides.
+    pub fn mixed_step(&self) -> f64 {
+        self.layers * self.engine.mixed_layer_us * US
+    }
+
+    /// Everything that sees tokens one by one, in all layers: projections, feed-forward, norms, all-reduce.
+    pub fn tokens(&self, tokens: f64) -> f64 {
+        if tokens <= 0.0 {
+            return 0.0;
+        }
+        let attention = self.projections(tokens);
+        let dense = self.feed_forward(tokens, self.dense_width);
+        let routed = self.experts.map_or(0.0, |experts| self.routed(tokens, experts));
+        let reduce = 2.0 * self.device.all_reduce(tokens * self.hidden * ACTIVATION_BYTES);
+        self.layers * (attention + reduce)
+            + self.dense_layers * dense
+            + (self.layers - self.dense_layers) * routed
+    }
+
+    /// The output layer and sampling for `rows` sequences.
+    pub fn rows(&self, rows: f64) -> f64 {
+        if rows <= 0.0 {
+            return 0.0;
+        }
+        let device = &self.device;
+        device.gemm(rows, self.vocabulary, self.hidden, WeightFormat::SIXTEEN_BITS)
+            + device.elementwise(rows * self.vocabulary * BYTES_PER_LOGIT)
+            + rows * self.overhead_row
+    }
+
+    /// Attention of a decoding sequence besides its context: a row in every layer, the window of local layers.
+    pub fn decode_row(&self) -> f64 {
+        let windows = (self.layers - self.full_layers) * self.device.kv_read(self.window * self.kv_bytes());
+        self.layers * self.device.attention_row(self.kv_heads) + windows
+    }
+
+    /// One token of context of a decoding sequence, or behind a prefill chunk: its keys and values are read.
+    pub fn context_token(&self) -> f64 {
+        self.full_layers * self.device.kv_read(self.kv_bytes())
+    }
+
+    /// One pair of a prefill: a query and a key that it sees.
+    pub fn prefill_pair(&self) -> f64 {
+        self.full_layers * self.device.attention_pair(self.heads, self.head_dim)
+    }
+
+    /// Attention of one prefill token besides its pairs.
+    pub fn prefill_token(&self) -> f64 {
+        let pair_of_layer = self.device.attention_pair(self.heads, self.head_dim);
+        let ramp = self.layers * self.device.attention_ramp_tokens();
+        pair_of_layer * (ramp + (self.layers - self.full_layers) * self.window)
+    }
+
+    fn kv_bytes(&self) -> f64 {
+        2.0 * self.kv_heads * self.head_dim * self.kv_dtype_bytes
+    }
+
+    fn projections(&self, tokens: f64) -> f64 {
+        let device = &self.device;
+        let (queries, kv) = (self.heads * self.head_dim, 2.0 * self.kv_heads * self.head_dim);
+        // Two norms with the residual read and write two vectors each; rotary embedding and KV write pass once.
+        let elements = 8.0 * self.hidden + 2.0 * (queries + kv);
+        device.gemm(tokens, queries + kv, self.hidden, self.weights)
+            + device.gemm(tokens, self.hidden, queries, self.weights)
+            + device.elementwise(tokens * elements * ACTIVATION_BYTES)
+    }
+
+    fn feed_forward(&self, tokens: f64, width: f64) -> f64 {
+        let device = &self.device;
+        device.gemm(tokens, 2.0 * width, self.hidden, self.weights)
+            + device.gemm(tokens, self.hidden, width, self.weights)
+            + device.elementwise(tokens * 3.0 * width * ACTIVATION_BYTES)
+    }
+
+    fn routed(&self, tokens: f64, experts: Experts) -> f64 {
+        let router = self.device.gemm(tokens, experts.count, self.hidden, WeightFormat::SIXTEEN_BITS);
+        let shared = if self.shared_width > 0.0 { self.feed_forward(tokens, self.shared_width) } else { 0.0 };
+        router + self.device.experts(experts, tokens, self.expert_weights) + shared
+    }
+}
+
+/// Formats of projections and of experts; the output layer stays in 16 bits.
+fn formats(precision: WeightPrecision) -> Option<(WeightFormat, WeightFormat)> {
+    let sixteen = WeightFormat::SIXTEEN_BITS;
+    match precision {
+        WeightPrecision::Bf16 | WeightPrecision::Fp16 => Some((sixteen, sixteen)),
+        WeightPrecision::Fp8 => Some((WeightFormat::FP8, WeightFormat::FP8)),
+        // 32 weights of 4 bits share a scale of 8 bits; before Blackwell they are widened to 16 bits to compute.
+        WeightPrecision::Mxfp4 => Some((sixteen, WeightFormat { bytes: 17.0 / 32.0, fp8_compute: false })),
+        WeightPrecision::Unknown => None,
+    }
+}
