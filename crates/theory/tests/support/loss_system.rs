@@ -62,11 +62,9 @@ pub(crate) fn simulate(system: &System, requests: usize, seed: u64) -> Measured 
     let (prompts, outputs) = (Lengths::new(system.prompt()), Lengths::new(system.output()));
     let (steps, kv, batch) = (system.steps(), system.kv_tokens(), system.max_batch());
     let gap = |rng: &mut ChaCha8Rng| -libm::log1p(-rng.random::<f64>()) / system.arrival_rate_per_s();
-    let warm_up = requests / 20;
+    let (warm_up, per_batch) = (requests / 20, requests.div_ceil(BATCHES));
     let total = requests + warm_up;
-    let per_batch = requests.div_ceil(BATCHES);
-    let mut ttft: Vec<Vec<f64>> = vec![Vec::new(); BATCHES];
-    let mut lost = vec![0_usize; BATCHES];
+    let (mut ttft, mut lost) = (vec![Vec::new(); BATCHES], vec![0_usize; BATCHES]);
     let mut queue: VecDeque<(Request, usize)> = VecDeque::new();
     let mut active: Vec<(Request, usize)> = Vec::new();
     let (mut now, mut reserved, mut arrived) = (0.0, 0, 0);
