@@ -215,7 +215,7 @@ fn a_loose_objective_does_not_hide_an_overload() {
 /// The stated confidence: of 40 answers to each of three questions, at least 38 hold the truth (by Bonferroni nearly all
 /// do).
 #[test]
-#[ignore = "minutes; docs/capacity.md has the result"]
+#[ignore = "minutes: how often answers hold the truth"]
 fn coverage_of_many_answers() {
     for (case, truth) in [mean_of_md1(), mean_of_mg1(), p90_of_md1()] {
         let missed: Vec<String> = (0..40).filter_map(|seed| case.holds(truth, seed).err()).collect();

@@ -6,15 +6,22 @@
 //! and simultaneous arrivals are all in the queue before the first of them is scheduled. Each engine is known to the
 //! loop by three calls only: `submit`, `complete`, `advance`.
 
-use kendall_des::{Alarms, EventQueue, Phase, SimDuration, SimTime, Streams, TimeWeighted};
-use thiserror::Error;
+mod config;
+mod listener;
+mod outcome;
 
-use crate::engine::{Arrival, ConfigError, Engine, EngineConfig, EngineGauges, EngineTotals, Replica, Wake};
-use crate::observe::{DecodeRun, Observer};
-use crate::record::{RequestRecord, RequestStatus, StepRecord};
-use crate::request::{RequestSpec, Workload, WorkloadError};
-use crate::router::{Router, RouterConfig};
-use crate::step_time::StepTimeModel;
+use kendall_des::{Alarms, EventQueue, Phase, SimDuration, SimTime, Streams, TimeWeighted};
+
+use crate::engine::{Arrival, ConfigError, Engine, Replica, Wake};
+use crate::observe::Observer;
+use crate::record::RequestStatus;
+use crate::request::{RequestSpec, Workload};
+use crate::router::Router;
+
+use listener::Listener;
+
+pub use config::SimulationConfig;
+pub use outcome::{RunEnd, SimulationError, StalledRequests};
 
 const ABORT: Phase = Phase(0);
 const REFRESH: Phase = Phase(2 << 32);
@@ -30,106 +37,9 @@ const fn schedule(replica: u32) -> Phase {
     Phase(6 << 32 | replica as u64)
 }
 
-/// Longest step that a configuration may lead to: a coefficient in the wrong unit shows here.
-const LONGEST_STEP: SimDuration = SimDuration::from_secs(3_600);
-
 /// Most requests in the system at once, less than a gigabyte of memory: a server so far behind is overloaded, and how far it
 /// can fall is not worth waiting for.
 const MAX_IN_SYSTEM: u64 = 1_000_000;
-
-/// Most replicas of one run; each has a KV cache of its own.
-const MAX_REPLICAS: u32 = 100_000;
-
-/// Everything about a run except its requests.
-#[derive(Debug, Clone)]
-pub struct SimulationConfig {
-    /// The engine of every replica.
-    pub engine: EngineConfig,
-    /// How long its steps take.
-    pub step_time: StepTimeModel,
-    /// Number of replicas behind the router.
-    pub replicas: u32,
-    /// How requests are spread over them.
-    pub router: RouterConfig,
-    /// Time from the client's send until the engine's input queue has the request: HTTP, tokenisation, hand-over.
-    pub front_end: SimDuration,
-}
-
-impl SimulationConfig {
-    /// Checks what vLLM checks at start, and that no step can last longer than an hour.
-    ///
-    /// # Errors
-    /// On the first setting that does not hold.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.replicas == 0 || self.replicas > MAX_REPLICAS {
-            let reason = format!("it must lie between 1 and {MAX_REPLICAS}");
-            return Err(ConfigError { field: "replicas", value: self.replicas.to_string(), reason });
-        }
-        self.engine.validate()?;
-        check_step_time(self)
-    }
-}
-
-/// Why a run could not start or go on.
-#[derive(Debug, Error)]
-pub enum SimulationError {
-    /// vLLM would refuse the engine configuration.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The workload could not deliver its next request.
-    #[error(transparent)]
-    Workload(#[from] WorkloadError),
-    /// A request arrived before the one in front of it.
-    #[error(
-        "request {index} arrives at {arrival}, before the request in front of it at {previous}: sort the workload by arrival time"
-    )]
-    Unsorted {
-        /// Number of the request.
-        index: u64,
-        /// Its arrival time.
-        arrival: SimTime,
-        /// Arrival time of the request before.
-        previous: SimTime,
-    },
-    /// Requests pile up without bound.
-    #[error(
-        "overloaded at {at}: {MAX_IN_SYSTEM} requests are in the system and more arrive than leave: lower the arrival rate \
-         or the number of requests, or add `replicas`"
-    )]
-    Overloaded {
-        /// When that many were reached.
-        at: SimTime,
-    },
-    /// Simulated time ran out.
-    #[error("the run went beyond the simulated horizon of 213 days")]
-    BeyondHorizon,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RunEnd {
-    /// Simulated time at which something last happened.
-    pub end: SimTime,
-    /// Requests that arrived, rejected ones included.
-    pub num_arrived: u64,
-    /// Present if a replica could make no progress (invariant 8).
-    pub stalled: Option<StalledRequests>,
-    /// Whether the observer asked to stop.
-    pub interrupted: bool,
-    /// Counts of each replica.
-    pub totals: Vec<EngineTotals>,
-    /// Requests in the system over time, counted from the engine's input queue.
-    pub in_system: TimeWeighted,
-}
-
-/// Which requests were in a replica that stopped making progress.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StalledRequests {
-    /// Number of the replica.
-    pub replica: u32,
-    /// Numbers of the requests in it.
-    pub requests: Vec<u64>,
-}
 
 enum Event {
     /// The request at the head of the workload reaches its replica.
@@ -475,67 +385,4 @@ impl<'a, O: Observer> Simulation<'a, O> {
             Wake::BeyondHorizon => Err(SimulationError::BeyondHorizon),
         }
     }
-}
-
-/// Passes on what happens and asks the workload what its clients do about it.
-struct Listener<'o, 'a, O> {
-    observer: &'o mut O,
-    workload: &'o mut Box<dyn Workload + 'a>,
-    follow_ups: &'o mut Vec<RequestSpec>,
-}
-
-impl<O: Observer> Observer for Listener<'_, '_, O> {
-    fn token_gaps(&mut self, gap: SimDuration, n: u64) {
-        self.observer.token_gaps(gap, n);
-    }
-
-    fn departed(&mut self, record: &RequestRecord) {
-        self.observer.departed(record);
-        self.follow_ups.extend(self.workload.departed(record));
-    }
-
-    fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
-        self.observer.gauges(replica, now, gauges);
-    }
-
-    fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
-        self.observer.decode_run(replica, run);
-    }
-
-    fn inspect(&mut self, replica: u32, engine: &Engine) {
-        self.observer.inspect(replica, engine);
-    }
-
-    fn wants_steps(&self) -> bool {
-        self.observer.wants_steps()
-    }
-
-    fn step(&mut self, step: StepRecord) {
-        self.observer.step(step);
-    }
-}
-
-/// No step of this configuration may last longer than an hour.
-fn check_step_time(config: &SimulationConfig) -> Result<(), ConfigError> {
-    let (tokens, length) =
-        (u128::from(config.engine.max_num_batched_tokens), u128::from(config.engine.max_model_len));
-    let seqs = u128::from(config.engine.max_num_seqs);
-    // A roofline is checked where it is tabulated.
-    let Some(c) = config.step_time.as_linear() else { return Ok(()) };
-    for (field, coefficient, most) in [
-        ("base_ps", c.base_ps, 1),
-        ("per_prefill_token_ps", c.per_prefill_token_ps, tokens),
-        ("per_prefill_context_token_ps", c.per_prefill_context_token_ps, seqs * length),
-        ("per_prefill_attention_ps", c.per_prefill_attention_ps, tokens * length),
-        ("per_decode_seq_ps", c.per_decode_seq_ps, seqs),
-        ("per_decode_context_token_ps", c.per_decode_context_token_ps, seqs * length),
-        ("per_new_seq_ps", c.per_new_seq_ps, seqs),
-    ] {
-        if u128::from(coefficient) * most > u128::from(LONGEST_STEP.as_ps()) {
-            let reason = "it makes a step of more than an hour possible: coefficients are picoseconds (1 ms is \
-                          1_000_000_000 ps)";
-            return Err(ConfigError { field, value: coefficient.to_string(), reason: reason.into() });
-        }
-    }
-    Ok(())
 }
