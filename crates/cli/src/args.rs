@@ -81,6 +81,10 @@ pub(crate) struct RunArgs {
     /// Write steps.csv too: one row for each engine step
     #[arg(long, requires = "out")]
     pub steps: bool,
+    /// Take the workload as the finite one that is played: figures describe its requests from an empty start to the last one,
+    /// also where the server is overloaded, and no steady state
+    #[arg(long, conflicts_with_all = ["replications", "precision"])]
+    pub transient: bool,
     /// Schedule every request of every step by itself: slower, with the same results to the bit
     #[arg(long)]
     pub one_by_one: bool,
@@ -120,6 +124,7 @@ pub(crate) struct ReplicationArgs {
 Examples:
   kendall sweep scenarios/quickstart.toml --vary workload.arrivals.rate_per_s=2:12:2
   kendall sweep scenarios/quickstart.toml --vary workload.arrivals.rate_per_s=4,8 --vary server.max_num_seqs=16,32,64 --out results
+  kendall sweep scenarios/quickstart.toml --vary server.max_num_seqs=16,32,64 --baseline server.max_num_seqs=16
   kendall sweep scenarios/trace.toml --vary workload.trace.time_scale=1.0:0.4:-0.1
 
 All points meet the same random numbers. A sweep with --out that was killed goes on where it was.
@@ -135,6 +140,10 @@ pub(crate) struct SweepArgs {
     /// Go through the values of several keys together, instead of all combinations
     #[arg(long)]
     pub paired: bool,
+    /// Compare each point with the one that has this value of a varied key (and the same values of the others), replication
+    /// by replication; several keys name one point
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub baseline: Vec<String>,
     /// Change a key of all points, for instance `server.max_num_seqs=32`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -401,6 +410,10 @@ Exit codes: 0 all schedules agree in every field, 1 one differs, 2 invalid input
 pub(crate) struct ConformanceArgs {
     /// Folder with *.scenario.json and *.golden.json.gz
     pub dir: PathBuf,
+    /// Take the workload as the finite one that is played: figures describe its requests from an empty start to the last one,
+    /// also where the server is overloaded, and no steady state
+    #[arg(long, conflicts_with_all = ["replications", "precision"])]
+    pub transient: bool,
     /// Schedule every request of every step by itself: slower, with the same result
     #[arg(long)]
     pub one_by_one: bool,

@@ -40,6 +40,7 @@ mod model_config;
 mod one_by_one;
 mod program;
 mod replications;
+mod steady;
 mod sweep;
 mod theory;
 mod traces;

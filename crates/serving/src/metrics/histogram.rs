@@ -7,6 +7,8 @@
 /// Numbers from a power of two up to the next share this many buckets.
 const BUCKETS_PER_DOUBLING: u64 = 1 << BITS;
 const BITS: u32 = 10;
+/// Buckets in a coarse one.
+const COARSER: u64 = 8;
 
 /// Counts by bucket, as many buckets as the largest number needs.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +36,18 @@ impl Histogram {
     /// The largest number in the bucket of `value`.
     pub(super) fn highest_equivalent(value: u64) -> u64 {
         value | ((1 << shift(value)) - 1)
+    }
+
+    /// Buckets eight times as wide, from that of `lowest` on: smallest number and count, in rising order.
+    pub(super) fn coarse_buckets(&self, lowest: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let shift = u64::from(shift(lowest));
+        let first = (shift * BUCKETS_PER_DOUBLING + (lowest >> shift)) / COARSER;
+        let from = ((first * COARSER) as usize).min(self.counts.len());
+        (first..).zip(self.counts[from..].chunks(COARSER as usize)).map(|(number, counts)| {
+            let bucket = number * COARSER;
+            let shift = (bucket / BUCKETS_PER_DOUBLING).saturating_sub(1);
+            ((bucket - shift * BUCKETS_PER_DOUBLING) << shift, counts.iter().sum())
+        })
     }
 
     /// Buckets with something in them: smallest number, largest number and count, in rising order.
@@ -67,6 +81,22 @@ mod tests {
             prop_assert!(lowest <= value && value <= highest && count == n);
             prop_assert_eq!(highest, Histogram::highest_equivalent(value));
             prop_assert!((highest - lowest) * BUCKETS_PER_DOUBLING <= lowest);
+        }
+
+        #[test]
+        fn coarse_buckets_hold_all_and_are_narrow(values in prop::collection::vec(any_size(), 1..50)) {
+            let mut histogram = Histogram::default();
+            for &value in &values {
+                histogram.record_n(value, 1);
+            }
+            let lowest = values.iter().copied().min().unwrap_or(0);
+            let coarse: Vec<_> = histogram.coarse_buckets(lowest).collect();
+            prop_assert_eq!(coarse.iter().map(|bucket| bucket.1).sum::<u64>(), values.len() as u64);
+            for (number, &(low, count)) in coarse.iter().enumerate() {
+                let end = coarse.get(number + 1).map_or(u64::MAX, |next| next.0 - 1);
+                prop_assert_eq!(values.iter().filter(|&value| (low..=end).contains(value)).count() as u64, count);
+                prop_assert!(low < 1 << 11 || number + 1 == coarse.len() || end - low < low / 64);
+            }
         }
 
         #[test]

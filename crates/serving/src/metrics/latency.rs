@@ -45,6 +45,12 @@ impl LatencyMetric {
         &self.tally
     }
 
+    /// Counts so far in buckets of at most 1/128 of their values: smallest number in nanoseconds and count, in rising order.
+    pub fn coarse_counts_ns(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let lowest = self.tally.min().map_or(0, |min| min.as_ps() / 1_000);
+        self.histogram.coarse_buckets(lowest)
+    }
+
     /// The `q`-quantile in milliseconds (0 <= q <= 1), interpolated linearly between order statistics; `None` without
     /// observations.
     pub fn quantile_ms(&self, q: f64) -> Option<f64> {

@@ -1,7 +1,7 @@
 //! Counts of whole numbers in buckets of bounded relative width: what a batch keeps of its distribution.
 //!
-//! The buckets are those of `hdrhistogram` (linear within an octave). They are here because a closed batch is kept as a
-//! short sorted list, not as a table over all values, and the lists of two batches must merge.
+//! The buckets are those of `hdrhistogram` (linear within an octave). They are here because a run keeps over a hundred of
+//! these: only the buckets between the smallest and the largest value are stored, and two batches are merged by adding.
 
 /// Buckets in an octave, as a power of two: a bucket is at most 2^-7 = 0.8 % of its value wide.
 const BITS: u32 = 7;
@@ -30,81 +30,117 @@ fn lower_edge(bucket: usize) -> f64 {
 #[derive(Debug, Clone)]
 pub(super) struct OpenHistogram {
     counts: Vec<u64>,
-    /// The buckets in use, in order of first use.
-    used: Vec<u32>,
+    /// The lowest and the highest bucket in use; the first above the second if there is none.
+    used: (usize, usize),
 }
+
+const NOTHING: (usize, usize) = (usize::MAX, 0);
 
 impl OpenHistogram {
     pub(super) fn new() -> Self {
-        Self { counts: vec![0; BUCKETS], used: Vec::new() }
+        Self { counts: vec![0; BUCKETS], used: NOTHING }
     }
 
     pub(super) fn record(&mut self, value: u64, times: u64) {
         let bucket = bucket_of(value);
-        if self.counts[bucket] == 0 {
-            self.used.push(bucket as u32);
-        }
         self.counts[bucket] += times;
+        self.used = (self.used.0.min(bucket), self.used.1.max(bucket));
     }
 
-    /// Empties the table into a list.
+    /// Empties the table into a histogram.
     pub(super) fn take(&mut self) -> Histogram {
-        self.used.sort_unstable();
-        let count = |bucket: u32| (bucket, std::mem::take(&mut self.counts[bucket as usize]));
-        Histogram(self.used.drain(..).map(count).collect())
+        let (first, last) = std::mem::replace(&mut self.used, NOTHING);
+        if first > last {
+            return Histogram::default();
+        }
+        let used = &mut self.counts[first..=last];
+        let counts = used.to_vec();
+        used.fill(0);
+        Histogram { first, counts }
     }
 }
 
-/// Counts of the buckets that hold anything, in ascending order: 16 bytes each.
+/// Counts of the buckets from the first to the last one that holds anything: 8 bytes each.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Histogram(Vec<(u32, u64)>);
+pub(super) struct Histogram {
+    /// Number of the first bucket.
+    first: usize,
+    counts: Vec<u64>,
+}
 
 impl Histogram {
-    /// The counts of both.
-    pub(super) fn merged(&self, other: &Self) -> Self {
-        let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
-        let mut sum: Vec<(u32, u64)> = Vec::with_capacity(self.0.len() + other.0.len());
-        while let Some(&(bucket, count)) = match (left.peek(), right.peek()) {
-            (Some(l), Some(r)) if l.0 <= r.0 => left.next(),
-            (Some(_), None) => left.next(),
-            _ => right.next(),
-        } {
-            match sum.last_mut() {
-                Some(last) if last.0 == bucket => last.1 += count,
-                _ => sum.push((bucket, count)),
+    /// Of values in rising order, each with how often it was seen.
+    pub(super) fn of_rising(values: impl Iterator<Item = (u64, u64)>) -> Self {
+        let mut histogram = Self::default();
+        for (value, times) in values.filter(|&(_, times)| times > 0) {
+            let bucket = bucket_of(value);
+            if histogram.counts.is_empty() {
+                histogram.first = bucket;
             }
+            histogram.counts.resize(bucket - histogram.first + 1, 0);
+            histogram.counts[bucket - histogram.first] += times;
         }
-        sum.shrink_to_fit();
-        Self(sum)
+        histogram
     }
 
-    /// The counts of all, merged in pairs so that no list is copied more than log2 times.
-    pub(super) fn sum(parts: &[&Self]) -> Self {
-        match parts {
-            [] => Self::default(),
-            [one] => (*one).clone(),
-            _ => {
-                let (left, right) = parts.split_at(parts.len() / 2);
-                Self::sum(left).merged(&Self::sum(right))
-            }
+    /// What was counted since `earlier`, when this was a part of what it is now.
+    pub(super) fn since(&self, earlier: &Self) -> Self {
+        let mut counts = self.counts.clone();
+        let offset = earlier.first.saturating_sub(self.first);
+        for (count, before) in counts[offset.min(self.counts.len())..].iter_mut().zip(&earlier.counts) {
+            *count -= before;
         }
+        let Some(first) = counts.iter().position(|&count| count > 0) else { return Self::default() };
+        let last = counts.iter().rposition(|&count| count > 0).unwrap_or(first);
+        Self { first: self.first + first, counts: counts[first..=last].to_vec() }
+    }
+
+    /// Adds the counts of another.
+    pub(super) fn add(&mut self, other: &Self) {
+        if other.counts.is_empty() {
+            return;
+        }
+        if self.counts.is_empty() {
+            self.clone_from(other);
+            return;
+        }
+        let first = self.first.min(other.first);
+        let end = (self.first + self.counts.len()).max(other.first + other.counts.len());
+        if first < self.first {
+            self.counts.splice(0..0, std::iter::repeat_n(0, self.first - first));
+            self.first = first;
+        }
+        self.counts.resize(end - first, 0);
+        for (sum, count) in self.counts[other.first - first..].iter_mut().zip(&other.counts) {
+            *sum += count;
+        }
+    }
+
+    /// The counts of all.
+    pub(super) fn sum<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        for part in parts {
+            sum.add(part);
+        }
+        sum
     }
 
     pub(super) fn count(&self) -> u64 {
-        self.0.iter().map(|&(_, count)| count).sum()
+        self.counts.iter().sum()
     }
 
     /// How many values lie in `bucket` and above.
-    pub(super) fn count_from(&self, bucket: u32) -> u64 {
-        self.0.iter().rev().take_while(|&&(b, _)| b >= bucket).map(|&(_, count)| count).sum()
+    pub(super) fn count_from(&self, bucket: usize) -> u64 {
+        let skipped = bucket.saturating_sub(self.first).min(self.counts.len());
+        self.counts[skipped..].iter().sum()
     }
 
     /// The first bucket up to which the share of values reaches `p`, with the counts below it and in it; `None` if empty.
-    pub(super) fn bucket_at(&self, p: f64) -> Option<(u32, u64, u64)> {
+    pub(super) fn bucket_at(&self, p: f64) -> Option<(usize, u64, u64)> {
         let wanted = p * self.count() as f64;
         let mut below = 0;
-        for &(bucket, count) in &self.0 {
-            if (below + count) as f64 >= wanted {
+        for (bucket, &count) in (self.first..).zip(&self.counts) {
+            if count > 0 && (below + count) as f64 >= wanted {
                 return Some((bucket, below, count));
             }
             below += count;
@@ -116,7 +152,7 @@ impl Histogram {
     pub(super) fn quantile(&self, p: f64) -> Option<f64> {
         let (bucket, below, count) = self.bucket_at(p)?;
         let within = (p * self.count() as f64 - below as f64) / count as f64;
-        let (low, high) = (lower_edge(bucket as usize), lower_edge(bucket as usize + 1));
+        let (low, high) = (lower_edge(bucket), lower_edge(bucket + 1));
         // A bucket of one whole number holds that number, not numbers up to the next.
         Some(if high - low <= 1.0 { low } else { low + within * (high - low) })
     }
@@ -127,6 +163,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn of(values: &[u64]) -> Histogram {
+        let mut open = OpenHistogram::new();
+        for &value in values {
+            open.record(value, 1);
+        }
+        open.take()
+    }
 
     #[test]
     fn buckets_adjoin_and_reach_the_largest_number() {
@@ -143,29 +187,22 @@ mod tests {
         #[test]
         fn merging_is_recording_together(a in prop::collection::vec(any::<u64>(), 0..200),
                                          b in prop::collection::vec(0_u64..2000, 0..200)) {
-            let mut open = OpenHistogram::new();
-            let mut of = |values: &[u64]| {
-                for &value in values {
-                    open.record(value, 1);
-                }
-                open.take()
-            };
-            let (first, second) = (of(&a), of(&b));
-            let both = of(&[a.clone(), b.clone()].concat());
-            prop_assert_eq!(first.merged(&second), both.clone());
-            prop_assert_eq!(second.merged(&first), both);
+            let (first, second, both) = (of(&a), of(&b), of(&[a.clone(), b.clone()].concat()));
+            prop_assert_eq!(&Histogram::sum([&first, &second]), &both);
+            prop_assert_eq!(&Histogram::sum([&second, &first]), &both);
+            prop_assert_eq!(both.since(&first), second);
+            prop_assert_eq!(both.since(&both), Histogram::default());
+            let mut rising = a;
+            rising.sort_unstable();
+            prop_assert_eq!(Histogram::of_rising(rising.into_iter().map(|value| (value, 1))), first);
         }
 
         #[test]
         fn quantiles_are_within_a_bucket(values in prop::collection::vec(0_u64..1 << 40, 1..300), p in 0.0_f64..1.0) {
-            let mut open = OpenHistogram::new();
-            for &value in &values {
-                open.record(value, 1);
-            }
-            let mut sorted = values;
+            let mut sorted = values.clone();
             sorted.sort_unstable();
             let exact = sorted[((p * sorted.len() as f64).ceil() as usize).max(1) - 1] as f64;
-            let quantile = open.take().quantile(p).unwrap();
+            let quantile = of(&values).quantile(p).unwrap();
             prop_assert!((quantile - exact).abs() <= exact / 128.0 + 1e-9, "{quantile} {exact}");
         }
     }
