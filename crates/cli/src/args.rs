@@ -44,7 +44,7 @@ Examples:
   kendall run scenarios/quickstart.toml --precision 5%       as many runs as that takes
   kendall run --gpu A10G --vllm @serve.sh --bench 'vllm bench serve --request-rate 4 --num-prompts 300'
 
-Exit codes: 0 ok, 1 the run failed or stalled, 2 invalid input, 130 interrupted.")]
+Exit codes: 0 ok, 1 the run failed or stalled or --precision was not reached, 2 invalid input, 130 interrupted (143 by SIGTERM).")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct RunArgs {
     /// Scenario file (TOML); without one, the embedded quick start: a 1.5B model on one A10G

@@ -17,22 +17,22 @@ const WANTS_STRING: &str = "expected a string";
 pub(crate) fn apply(text: &str, changes: &[String]) -> Result<(String, Scenario), (ScenarioError, String)> {
     let mut as_text = vec![false; changes.len()];
     loop {
-        let changed = changed(text, changes, &as_text).map_err(|error| (error, text.to_owned()))?;
-        let error = match Scenario::from_toml(&changed) {
-            Ok(scenario) => return Ok((changed, scenario)),
-            Err(error) if !error.message.contains(WANTS_STRING) => return Err((error, changed)),
+        let after = changed(text, changes, &as_text).map_err(|error| (error, text.to_owned()))?;
+        let error = match Scenario::from_toml(&after) {
+            Ok(scenario) => return Ok((after, scenario)),
+            Err(error) if !error.message.contains(WANTS_STRING) => return Err((error, after)),
             Err(error) => error,
         };
         // Whichever change the complaint is about goes away when it is made as a string.
         let cured = (0..changes.len()).filter(|&i| !as_text[i]).find(|&i| {
             let mut with = as_text.clone();
             with[i] = true;
-            let read = self::changed(text, changes, &with).map(|text| Scenario::from_toml(&text));
+            let read = changed(text, changes, &with).map(|text| Scenario::from_toml(&text));
             read.is_ok_and(|read| read.map_or_else(|other| other.message != error.message, |_| true))
         });
         match cured {
             Some(i) => as_text[i] = true,
-            None => return Err((error, changed)),
+            None => return Err((error, after)),
         }
     }
 }
@@ -117,8 +117,8 @@ fn names(list: &Item) -> Vec<Option<String>> {
 /// The place of the entry of this number or name.
 fn place(list: &Item, entry: &str) -> Option<usize> {
     let names = names(list);
-    let named = names.iter().position(|name| name.as_deref() == Some(entry));
-    named.or_else(|| entry.parse().ok().filter(|&place| place < names.len()))
+    let found = names.iter().position(|name| name.as_deref() == Some(entry));
+    found.or_else(|| entry.parse().ok().filter(|&place| place < names.len()))
 }
 
 fn entry_mut(list: &mut Item, place: usize) -> Option<&mut dyn TableLike> {

@@ -1,6 +1,8 @@
 //! How far the figures of one run are estimates of a steady state: the verdict on its queue, an interval for each latency,
 //! or why there is none.
 
+use std::fmt::Write as _;
+
 use kendall_theory::output::{Interval, PERCENTILES, RunIntervals, Verdict};
 use serde_json::{Map, Value, json};
 
@@ -115,14 +117,15 @@ impl SteadyState {
         if some {
             let warm_up = self.intervals[0].and_then(|ttft| ttft.warm_up.ok());
             let warm_up = warm_up.map(|n| format!(", without the first {} as warm-up (MSER)", whole(n)));
-            text += &format!(
-                "{} % intervals of the steady state by batches of this run{}; a largest value has none\n",
+            let _ = writeln!(
+                text,
+                "{} % intervals of the steady state by batches of this run{}; a largest value has none",
                 significant_share(self.confidence),
                 warm_up.unwrap_or_default()
             );
         }
         for (reason, what) in reasons {
-            text += &format!("no interval for {}: {reason}\n", what.join(", "));
+            let _ = writeln!(text, "no interval for {}: {reason}", what.join(", "));
         }
         text
     }

@@ -58,6 +58,9 @@ pub struct SweepPointRow {
     pub difference: Option<Difference>,
 }
 
+/// Which figures of a point.
+type FiguresOf = fn(&SweepPointRow) -> &[FigureRow];
+
 /// A point against another that met the same customers.
 #[derive(Debug, Clone)]
 pub struct Difference {
@@ -179,11 +182,11 @@ impl SweepReport<'_> {
             self.seed,
             significant_share(self.confidence)
         );
-        let _ = writeln!(text, "\n{}\n", self.table(|point| &point.figures).trim_fmt());
+        let _ = writeln!(text, "\n{}\n", self.table(|_, point| Some(&point.figures)).trim_fmt());
         if let Some(first) = self.points.first().filter(|point| point.difference.is_some()) {
             let _ =
                 writeln!(text, "Differences from {}, replication by replication:", self.baseline_text(first));
-            let _ = writeln!(text, "\n{}\n", self.table(SweepPointRow::differences).trim_fmt());
+            let _ = writeln!(text, "\n{}\n", self.table(compared).trim_fmt());
         }
         for warning in &self.warnings {
             let _ = writeln!(text, "! {warning}");
@@ -192,20 +195,21 @@ impl SweepReport<'_> {
     }
 
     /// The main figures, a line a point.
-    fn table(&self, of: fn(&SweepPointRow) -> &[FigureRow]) -> comfy_table::Table {
+    fn table(&self, of: fn(usize, &SweepPointRow) -> Option<&[FigureRow]>) -> comfy_table::Table {
         let mut table = crate::table::facts_table();
         let shown = |name: &&str| {
-            let mut figures = self.points.iter().flat_map(of);
-            figures.any(|figure| figure.name == *name && figure.mean.is_some())
+            let figures = self.points.iter().enumerate().filter_map(|(number, point)| of(number, point));
+            figures.flatten().any(|figure| figure.name == *name && figure.mean.is_some())
         };
         let shown: Vec<&str> = TABLE.into_iter().filter(|name| shown(name)).collect();
         table.set_header(
             self.keys.iter().map(|key| last_part(key)).chain(["status"]).chain(shown.iter().copied()),
         );
-        for point in &self.points {
+        for (number, point) in self.points.iter().enumerate() {
+            let Some(figures) = of(number, point) else { continue };
             let mut row: Vec<String> = point.values.iter().map(plain).collect();
             row.push(point.status.word().into());
-            row.extend(shown.iter().map(|name| cell(of(point), name)));
+            row.extend(shown.iter().map(|name| cell(figures, name)));
             table.add_row(row);
         }
         for column in table.column_iter_mut().skip(self.keys.len() + 1) {
@@ -239,7 +243,7 @@ impl SweepReport<'_> {
     /// its file. With `paired` keys there is one series.
     pub fn plots(&self, paired: bool) -> Vec<(String, Plot)> {
         let mut plots = Vec::new();
-        let kinds: [(fn(&SweepPointRow) -> &[FigureRow], &str); 2] =
+        let kinds: [(FiguresOf, &str); 2] =
             [(|point| &point.figures, ""), (SweepPointRow::differences, "-difference")];
         for (of, suffix) in kinds {
             let mains = self.points.first().into_iter().flat_map(of).filter(|figure| figure.main);
@@ -296,6 +300,12 @@ impl SweepReport<'_> {
             series,
         })
     }
+}
+
+/// The differences of a point from another.
+fn compared(number: usize, point: &SweepPointRow) -> Option<&[FigureRow]> {
+    let difference = point.difference.as_ref().filter(|difference| difference.baseline != number)?;
+    Some(&difference.figures)
 }
 
 /// A value without quotes.

@@ -5,14 +5,16 @@
 //! are kept one by one, so that a short run has intervals too and the first batches, which are the shortest, cost nothing.
 
 use kendall_serving::{LatencyMetric, RequestRecord, RequestStatus, RunMetrics};
-use kendall_theory::output::{RunBatches, RunIntervals, Totals};
+use kendall_theory::output::{GridCounts, RunBatches, RunIntervals, Totals};
 
-/// Departures that are kept one by one: 128 kB for each latency.
-const ONE_BY_ONE: u64 = 1 << 14;
+/// Departures that are kept one by one, in 2 MB: up to here that costs less than ends of batches.
+const ONE_BY_ONE: u64 = 1 << 16;
 /// Departures of a batch after these, at first: as many as [`RunBatches::of_values`] makes batches of.
 const BATCH: u64 = ONE_BY_ONE / 64;
-/// Departures of a batch of token gaps, at first: these are too many to be kept.
-const ITL_BATCH: u64 = 64;
+/// Departures of a batch of token gaps, at first: the gaps are too many to be kept.
+const ITL_BATCH: u64 = 128;
+/// Stands for a latency that a request does not have.
+const NONE: u64 = u64::MAX;
 const NS_A_MS: f64 = 1e6;
 
 /// Time to first token, time per output token, end to end, queue.
@@ -23,7 +25,7 @@ const KEPT: usize = 4;
 pub struct RunLatencies {
     departed: u64,
     next: u64,
-    first: [Vec<u64>; KEPT],
+    first: Vec<[u64; KEPT]>,
     kept: [RunBatches; KEPT],
     schedule: Schedule,
     /// `None` with several replicas: one may be told of its tokens later than another of a departure.
@@ -54,6 +56,11 @@ fn totals(metric: &LatencyMetric) -> Totals {
     }
 }
 
+fn counts(metric: &LatencyMetric) -> GridCounts<impl Iterator<Item = u64> + '_> {
+    let (zeros, first, in_order) = metric.coarse_counts_ns();
+    GridCounts { zeros, first, in_order }
+}
+
 fn kept(metrics: &RunMetrics) -> [&LatencyMetric; KEPT] {
     [metrics.ttft(), metrics.tpot(), metrics.e2e(), metrics.queue()]
 }
@@ -65,7 +72,7 @@ impl RunLatencies {
         Self {
             departed: 0,
             next: ITL_BATCH,
-            first: Default::default(),
+            first: Vec::new(),
             kept: Default::default(),
             schedule: Schedule { every: BATCH, next: ONE_BY_ONE },
             itl: (replicas == 1).then(|| (RunBatches::default(), every)),
@@ -97,9 +104,13 @@ impl RunLatencies {
             record.e2e(),
             record.first_scheduled.map(|scheduled| scheduled - record.received),
         ];
-        for (kept, value) in self.first.iter_mut().zip(values) {
-            kept.extend(value.map(|value| value.as_ps() / 1_000));
-        }
+        self.first.push(values.map(|value| value.map_or(NONE, |value| value.as_ps() / 1_000)));
+    }
+
+    /// The values of one latency among the first ones.
+    fn column(&self, i: usize) -> RunBatches {
+        let values: Vec<u64> = self.first.iter().map(|row| row[i]).filter(|&value| value != NONE).collect();
+        RunBatches::of_values(&values)
     }
 
     #[cold]
@@ -107,21 +118,20 @@ impl RunLatencies {
         if self.departed == self.schedule.next {
             let mut paired = false;
             for (i, metric) in kept(metrics).into_iter().enumerate() {
-                let counts = metric.coarse_counts_ns();
                 if self.departed == ONE_BY_ONE {
-                    self.kept[i] = RunBatches::of_values(&self.first[i]);
-                    self.first[i] = Vec::new();
-                    self.kept[i].begin(totals(metric), counts);
+                    self.kept[i] = self.column(i);
+                    self.kept[i].begin(totals(metric), counts(metric));
                 } else {
-                    paired |= self.kept[i].close(totals(metric), counts);
+                    paired |= self.kept[i].close(totals(metric), counts(metric));
                 }
             }
+            self.first = Vec::new();
             self.schedule.advance(paired);
         }
         self.next = self.schedule.next;
         if let Some((batches, schedule)) = &mut self.itl {
             if self.departed == schedule.next {
-                let paired = batches.close(totals(metrics.itl()), metrics.itl().coarse_counts_ns());
+                let paired = batches.close(totals(metrics.itl()), counts(metrics.itl()));
                 schedule.advance(paired);
             }
             self.next = self.next.min(schedule.next);
@@ -133,11 +143,7 @@ impl RunLatencies {
     pub fn intervals(&self, confidence: f64) -> [Option<RunIntervals>; 5] {
         let of = |batches: &RunBatches| Some(batches.intervals(confidence, NS_A_MS));
         let [ttft, tpot, e2el, queue] = std::array::from_fn(|i| {
-            if self.departed < ONE_BY_ONE {
-                of(&RunBatches::of_values(&self.first[i]))
-            } else {
-                of(&self.kept[i])
-            }
+            if self.departed < ONE_BY_ONE { of(&self.column(i)) } else { of(&self.kept[i]) }
         });
         let itl = self.itl.as_ref().and_then(|(batches, _)| of(batches));
         [ttft, tpot, itl, e2el, queue]

@@ -74,7 +74,8 @@ pub(super) fn replications(
     }
     let ledger = if args.ledger { ledger(&resolved.ledger) } else { String::new() };
     print(&if args.json { json } else { report.to_table() + &ledger })?;
-    Ok(if report.stalled > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    let imprecise = done.precise == Some(false);
+    Ok(if report.stalled > 0 || imprecise { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
 /// Below so many requests a run's p99 rests on fewer than twenty of them.

@@ -33,9 +33,9 @@ const BENCH_NOTE: &str =
     "These figures describe the requests of this benchmark, a transient, so they have no intervals.\n";
 
 /// One request in so many is read again for the load of a run.
-const REQUESTS_A_SAMPLE: u64 = 16;
+const REQUESTS_A_SAMPLE: u64 = 64;
 /// But not fewer than this.
-const FEWEST_SAMPLED: u64 = 1_000;
+const FEWEST_SAMPLED: u64 = 500;
 
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let Imported { file, bench, ignored, warnings } = vllm::import(args)?;

@@ -88,7 +88,8 @@ fn an_overloaded_run_has_no_steady_latency() {
         let (json, table) = play(ONE_SEAT, args);
         assert_eq!(json["stability"]["verdict"], "overloaded", "{args:?}: {}", json["stability"]);
         let seen = &json["stability"]["growth_per_s"];
-        let [mean, half_width] = [&seen["mean"], &seen["half_width"]].map(|value| value.as_f64().expect("a growth"));
+        let [mean, half_width] =
+            [&seen["mean"], &seen["half_width"]].map(|value| value.as_f64().expect("a growth"));
         assert!((mean - growth).abs() < 2.0 * half_width && half_width < growth, "{args:?}: {seen}");
         for figure in ["p99_ttft_ms", "mean_e2el_ms", "p50_queue_ms", "request_goodput"] {
             assert!(json[figure].is_null(), "{args:?}: {figure}");
@@ -116,7 +117,8 @@ fn what_ends_or_waits_is_told_apart() {
     ] {
         let args: Vec<&str> = changes.iter().flat_map(|change| ["--set", change]).collect();
         let bench = Bench::new();
-        let scenario = ONE_SEAT.replace("requests = 40_000\n", if changes[1] == "name=stages" { "" } else { "requests = 1\n" });
+        let scenario = ONE_SEAT
+            .replace("requests = 40_000\n", if changes[1] == "name=stages" { "" } else { "requests = 1\n" });
         bench.write("it.toml", scenario);
         let outcome = bench.kendall(&[&["run", "it.toml", "--quiet", "--json"], &args[..]].concat());
         let json: Value = serde_json::from_str(&outcome.succeeds().stdout).expect("JSON");

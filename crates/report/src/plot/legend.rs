@@ -29,9 +29,8 @@ pub(super) fn place(plot: &Plot) -> Place {
         (SeriesLabelPosition::LowerLeft, 0.0, 1.0 - height),
     ];
     let covered = |&(_, left, top): &(SeriesLabelPosition, f64, f64)| {
-        let inside = |&(x, y): &(f64, f64)| {
-            (left..=left + width).contains(&x) && (top..=top + height).contains(&y)
-        };
+        let inside =
+            |&(x, y): &(f64, f64)| (left..=left + width).contains(&x) && (top..=top + height).contains(&y);
         drawn.iter().filter(|point| inside(point)).count()
     };
     let [upper_left, ..] = &corners;
@@ -102,7 +101,10 @@ mod tests {
             x_label: String::new(),
             y_label: String::new(),
             names: None,
-            series: lines.iter().map(|line| Series { label: "max_num_seqs = 16".into(), points: points(line) }).collect(),
+            series: lines
+                .iter()
+                .map(|line| Series { label: "max_num_seqs = 16".into(), points: points(line) })
+                .collect(),
         }
     }
 

@@ -78,7 +78,10 @@ impl Plot {
         };
         let legend = legend::place(self);
         let mut chart = ChartBuilder::on(area)
-            .caption(&title, (style::FONT, style::fitting(&title, style::TITLE_SIZE)).into_font().color(&style::INK))
+            .caption(
+                &title,
+                (style::FONT, style::fitting(&title, style::TITLE_SIZE)).into_font().color(&style::INK),
+            )
             .margin(style::MARGIN)
             .x_label_area_size(style::X_LABELS)
             .y_label_area_size(style::Y_LABELS)
@@ -133,6 +136,10 @@ impl Plot {
     }
 
     fn x_range(&self) -> Range<f64> {
+        if let Some(names) = &self.names {
+            // Each place has room for its name.
+            return -0.5..names.len() as f64 - 0.5;
+        }
         padded(self.points().map(|point| point.x))
     }
 
@@ -227,7 +234,10 @@ mod tests {
         plot.names = Some((0..8).map(name).collect());
         plot.series = (0..11).map(|i| Series { label: name(i), ..plot.series[0].clone() }).collect();
         let svg = plot.to_svg().unwrap();
-        assert!(svg.contains("3 further series left out") && svg.contains('…') && !svg.contains(&name(1)), "{svg}");
+        assert!(
+            svg.contains("3 further series left out") && svg.contains('…') && !svg.contains(&name(1)),
+            "{svg}"
+        );
         assert_eq!(shortened("abc", 3), "abc");
     }
 

@@ -38,16 +38,17 @@ impl Histogram {
         value | ((1 << shift(value)) - 1)
     }
 
-    /// Buckets eight times as wide, from that of `lowest` on: smallest number and count, in rising order.
-    pub(super) fn coarse_buckets(&self, lowest: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+    /// Counts on a coarser grid, none of whose numbers is below `lowest`: of all below 1024; the smallest number of the
+    /// first bucket above; and the counts of it and of those that follow, 128 to a power of two.
+    pub(super) fn coarse(&self, lowest: u64) -> (u64, u64, impl Iterator<Item = u64> + '_) {
         let shift = u64::from(shift(lowest));
-        let first = (shift * BUCKETS_PER_DOUBLING + (lowest >> shift)) / COARSER;
-        let from = ((first * COARSER) as usize).min(self.counts.len());
-        (first..).zip(self.counts[from..].chunks(COARSER as usize)).map(|(number, counts)| {
-            let bucket = number * COARSER;
-            let shift = (bucket / BUCKETS_PER_DOUBLING).saturating_sub(1);
-            ((bucket - shift * BUCKETS_PER_DOUBLING) << shift, counts.iter().sum())
-        })
+        let bucket = (shift * BUCKETS_PER_DOUBLING + (lowest >> shift)) / COARSER * COARSER;
+        let (first, end) = (bucket.max(BUCKETS_PER_DOUBLING), self.counts.len());
+        let below = &self.counts[(bucket as usize).min(end)..(first as usize).min(end)];
+        let above = &self.counts[(first as usize).min(end)..];
+        let shift = (first / BUCKETS_PER_DOUBLING).saturating_sub(1);
+        let number = (first - shift * BUCKETS_PER_DOUBLING) << shift;
+        (below.iter().sum(), number, above.chunks(COARSER as usize).map(|counts| counts.iter().sum()))
     }
 
     /// Buckets with something in them: smallest number, largest number and count, in rising order.
@@ -84,19 +85,25 @@ mod tests {
         }
 
         #[test]
-        fn coarse_buckets_hold_all_and_are_narrow(values in prop::collection::vec(any_size(), 1..50)) {
+        fn coarse_counts_are_those_of_their_grid(values in prop::collection::vec(any_size(), 1..50)) {
             let mut histogram = Histogram::default();
             for &value in &values {
                 histogram.record_n(value, 1);
             }
             let lowest = values.iter().copied().min().unwrap_or(0);
-            let coarse: Vec<_> = histogram.coarse_buckets(lowest).collect();
-            prop_assert_eq!(coarse.iter().map(|bucket| bucket.1).sum::<u64>(), values.len() as u64);
-            for (number, &(low, count)) in coarse.iter().enumerate() {
-                let end = coarse.get(number + 1).map_or(u64::MAX, |next| next.0 - 1);
-                prop_assert_eq!(values.iter().filter(|&value| (low..=end).contains(value)).count() as u64, count);
-                prop_assert!(low < 1 << 11 || number + 1 == coarse.len() || end - low < low / 64);
+            let (below, first, counts) = histogram.coarse(lowest);
+            let in_range = |low: u64, end: u128| {
+                values.iter().filter(|&&value| value >= low && u128::from(value) < end).count() as u64
+            };
+            prop_assert_eq!(below, in_range(0, 1024));
+            let mut low = u128::from(first);
+            for count in counts {
+                // The next multiple of 1/128 of the power of two below.
+                let end = low + (1 << (low.ilog2() - 7));
+                prop_assert_eq!(count, in_range(low as u64, end), "{}", low);
+                low = end;
             }
+            prop_assert_eq!(in_range(first, low) + below, values.len() as u64);
         }
 
         #[test]

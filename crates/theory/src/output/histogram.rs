@@ -69,30 +69,43 @@ pub(super) struct Histogram {
 }
 
 impl Histogram {
-    /// Of values in rising order, each with how often it was seen.
-    pub(super) fn of_rising(values: impl Iterator<Item = (u64, u64)>) -> Self {
-        let mut histogram = Self::default();
-        for (value, times) in values.filter(|&(_, times)| times > 0) {
-            let bucket = bucket_of(value);
-            if histogram.counts.is_empty() {
-                histogram.first = bucket;
-            }
-            histogram.counts.resize(bucket - histogram.first + 1, 0);
-            histogram.counts[bucket - histogram.first] += times;
+    /// Of these values.
+    pub(super) fn of(values: &[u64]) -> Self {
+        let ends = values.iter().fold(None, |ends: Option<(u64, u64)>, &value| {
+            Some(ends.map_or((value, value), |(low, high)| (low.min(value), high.max(value))))
+        });
+        let Some((low, high)) = ends else { return Self::default() };
+        let first = bucket_of(low);
+        let mut counts = vec![0; bucket_of(high) - first + 1];
+        for &value in values {
+            counts[bucket_of(value) - first] += 1;
         }
-        histogram
+        Self { first, counts }
+    }
+
+    /// Of so many zeros, and so many values in each bucket from that of `first` on.
+    pub(super) fn on_grid(zeros: u64, first: u64, in_order: impl Iterator<Item = u64>) -> Self {
+        let start = bucket_of(first);
+        let (first, mut counts) = if zeros > 0 { (0, vec![0; start]) } else { (start, Vec::new()) };
+        if let Some(zero) = counts.first_mut() {
+            *zero = zeros;
+        }
+        counts.extend(in_order);
+        Self { first, counts }
     }
 
     /// What was counted since `earlier`, when this was a part of what it is now.
     pub(super) fn since(&self, earlier: &Self) -> Self {
         let mut counts = self.counts.clone();
-        let offset = earlier.first.saturating_sub(self.first);
-        for (count, before) in counts[offset.min(self.counts.len())..].iter_mut().zip(&earlier.counts) {
+        let offset = earlier.first.saturating_sub(self.first).min(counts.len());
+        for (count, before) in counts[offset..].iter_mut().zip(&earlier.counts) {
             *count -= before;
         }
         let Some(first) = counts.iter().position(|&count| count > 0) else { return Self::default() };
-        let last = counts.iter().rposition(|&count| count > 0).unwrap_or(first);
-        Self { first: self.first + first, counts: counts[first..=last].to_vec() }
+        counts.truncate(counts.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1));
+        counts.drain(..first);
+        counts.shrink_to_fit();
+        Self { first: self.first + first, counts }
     }
 
     /// Adds the counts of another.
@@ -127,6 +140,11 @@ impl Histogram {
 
     pub(super) fn count(&self) -> u64 {
         self.counts.iter().sum()
+    }
+
+    /// How many values lie in `bucket`.
+    pub(super) fn count_in(&self, bucket: usize) -> u64 {
+        bucket.checked_sub(self.first).and_then(|place| self.counts.get(place)).copied().unwrap_or(0)
     }
 
     /// How many values lie in `bucket` and above.
@@ -164,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    fn of(values: &[u64]) -> Histogram {
+    fn one_by_one(values: &[u64]) -> Histogram {
         let mut open = OpenHistogram::new();
         for &value in values {
             open.record(value, 1);
@@ -187,14 +205,21 @@ mod tests {
         #[test]
         fn merging_is_recording_together(a in prop::collection::vec(any::<u64>(), 0..200),
                                          b in prop::collection::vec(0_u64..2000, 0..200)) {
-            let (first, second, both) = (of(&a), of(&b), of(&[a.clone(), b.clone()].concat()));
+            let (first, second, both) = (one_by_one(&a), one_by_one(&b), one_by_one(&[a.clone(), b.clone()].concat()));
             prop_assert_eq!(&Histogram::sum([&first, &second]), &both);
             prop_assert_eq!(&Histogram::sum([&second, &first]), &both);
             prop_assert_eq!(both.since(&first), second);
             prop_assert_eq!(both.since(&both), Histogram::default());
-            let mut rising = a;
-            rising.sort_unstable();
-            prop_assert_eq!(Histogram::of_rising(rising.into_iter().map(|value| (value, 1))), first);
+            prop_assert_eq!(Histogram::of(&a), first);
+        }
+
+        #[test]
+        fn counts_on_the_grid_are_those_of_values(zeros in 0_u64..9, values in prop::collection::vec(1_000_u64..1 << 30, 1..99)) {
+            let whole = one_by_one(&values);
+            let low = values.iter().copied().min().unwrap_or(0);
+            let mut all = values;
+            all.extend((0..zeros).map(|_| 0));
+            prop_assert_eq!(Histogram::on_grid(zeros, low, whole.counts.into_iter()), one_by_one(&all));
         }
 
         #[test]
@@ -202,7 +227,7 @@ mod tests {
             let mut sorted = values.clone();
             sorted.sort_unstable();
             let exact = sorted[((p * sorted.len() as f64).ceil() as usize).max(1) - 1] as f64;
-            let quantile = of(&values).quantile(p).unwrap();
+            let quantile = one_by_one(&values).quantile(p).unwrap();
             prop_assert!((quantile - exact).abs() <= exact / 128.0 + 1e-9, "{quantile} {exact}");
         }
     }

@@ -35,7 +35,7 @@ pub use sequential::{FEWEST_REPLICATIONS, Stopping, sequential_stopping};
 pub use single_run::{mean_interval, quantile_interval};
 pub use stability::{Drift, Horizon, Verdict, drift_of_replications, drift_test, verdict};
 pub use student_t::{normal_quantile, student_t_quantile};
-pub use totals::{PERCENTILES, RunBatches, RunIntervals, Totals};
+pub use totals::{GridCounts, PERCENTILES, RunBatches, RunIntervals, Totals};
 pub use warmup::{WarmUp, mser, mser5};
 
 #[cfg(test)]

@@ -175,12 +175,14 @@ impl BatchAccumulator {
 /// Histograms of the groups, and of all together.
 pub(super) struct HistogramGroups<'a> {
     groups: &'a [&'a Histogram],
+    sizes: Vec<f64>,
     all: Histogram,
 }
 
 impl<'a> HistogramGroups<'a> {
     pub(super) fn new(groups: &'a [&'a Histogram]) -> Self {
-        Self { groups, all: Histogram::sum(groups.iter().copied()) }
+        let sizes = groups.iter().map(|group| group.count() as f64).collect();
+        Self { groups, sizes, all: Histogram::sum(groups.iter().copied()) }
     }
 }
 
@@ -191,10 +193,16 @@ impl Grouped for HistogramGroups<'_> {
 
     fn shares(&self, p: f64) -> [Vec<f64>; 2] {
         let Some((bucket, ..)) = self.all.bucket_at(p) else { return [Vec::new(), Vec::new()] };
-        [bucket, bucket + 1].map(|from| {
-            let part = |group: &&Histogram| (group.count_from(from) as f64, group.count() as f64);
-            ratio_values(&self.groups.iter().map(part).collect::<Vec<_>>())
-        })
+        let (from, beyond): (Vec<_>, Vec<_>) = self
+            .groups
+            .iter()
+            .zip(&self.sizes)
+            .map(|(group, &size)| {
+                let from = group.count_from(bucket);
+                ((from as f64, size), ((from - group.count_in(bucket)) as f64, size))
+            })
+            .unzip();
+        [ratio_values(&from), ratio_values(&beyond)]
     }
 }
 

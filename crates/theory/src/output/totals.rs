@@ -2,7 +2,7 @@
 //! of batches. Nothing has to be done for the observations in between.
 
 use super::batches::{Batch, Batches, FEWEST_BATCHES};
-use super::histogram::{Histogram, OpenHistogram};
+use super::histogram::Histogram;
 use super::interval::Interval;
 use super::no_interval::NoInterval;
 use super::quantile_interval::QuantileInterval;
@@ -16,6 +16,23 @@ pub struct Totals {
     pub sum: u128,
     /// The sum of their squares.
     pub sum_of_squares: f64,
+}
+
+/// How often each value has been seen since the run began, on a grid of 128 buckets to a power of two.
+#[derive(Debug, Clone, Copy)]
+pub struct GridCounts<I> {
+    /// Values that are taken as 0.
+    pub zeros: u64,
+    /// The lower end of the first bucket: from 256 on, a power of two or a multiple of 1/128 of one.
+    pub first: u64,
+    /// The counts of that bucket and of those that follow.
+    pub in_order: I,
+}
+
+impl<I: Iterator<Item = u64>> GridCounts<I> {
+    fn histogram(self) -> Histogram {
+        Histogram::on_grid(self.zeros, self.first, self.in_order)
+    }
 }
 
 /// The percentiles that [`RunIntervals`] has.
@@ -50,38 +67,34 @@ impl RunBatches {
         while values.len() / batch_size >= 2 * FEWEST_BATCHES {
             batch_size *= 2;
         }
-        let mut open = OpenHistogram::new();
         let mut run = Self::default();
         for values in values.chunks_exact(batch_size) {
-            let (mut sum, mut squares) = (0, 0.0);
-            for &value in values {
-                open.record(value, 1);
-                sum += u128::from(value);
-                squares += value as f64 * value as f64;
-            }
-            run.batches.push(Batch { count: batch_size as u64, sum, squares, histogram: open.take() });
+            let sum = values.iter().map(|&value| u128::from(value)).sum();
+            let squares = values.iter().map(|&value| value as f64 * value as f64).sum();
+            run.batches.push(Batch {
+                count: batch_size as u64,
+                sum,
+                squares,
+                histogram: Histogram::of(values),
+            });
         }
         run
     }
 
     /// The next batch begins here: what `totals` holds and was not given before is left out.
-    ///
-    /// `counts` are distinct values (or the lower ends of buckets that are at most 1/128 of them wide, at powers of two
-    /// and their multiples) in rising order, each with how often it has been seen since the run began.
-    pub fn begin(&mut self, totals: Totals, counts: impl Iterator<Item = (u64, u64)>) {
-        (self.totals, self.histogram) = (totals, Histogram::of_rising(counts));
+    pub fn begin(&mut self, totals: Totals, counts: GridCounts<impl Iterator<Item = u64>>) {
+        (self.totals, self.histogram) = (totals, counts.histogram());
     }
 
     /// A batch ends here. Says whether batches were paired to make room: from then on they should be twice as long.
-    pub fn close(&mut self, totals: Totals, counts: impl Iterator<Item = (u64, u64)>) -> bool {
-        let before = std::mem::take(self);
+    pub fn close(&mut self, totals: Totals, counts: GridCounts<impl Iterator<Item = u64>>) -> bool {
+        let (before, earlier) = (self.totals, std::mem::take(&mut self.histogram));
         self.begin(totals, counts);
-        self.batches = before.batches;
         self.batches.push(Batch {
-            count: totals.count - before.totals.count,
-            sum: totals.sum - before.totals.sum,
-            squares: totals.sum_of_squares - before.totals.sum_of_squares,
-            histogram: self.histogram.since(&before.histogram),
+            count: totals.count - before.count,
+            sum: totals.sum - before.sum,
+            squares: totals.sum_of_squares - before.sum_of_squares,
+            histogram: self.histogram.since(&earlier),
         })
     }
 
@@ -116,21 +129,29 @@ mod tests {
         let mut state = 1_u64;
         let mut next = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) % 4_096
+            1_024 + (state >> 33) % 4_096 / 64 * 64
         };
         let values: Vec<u64> = (0..50_000).map(|_| next()).collect();
         let mut one_by_one = BatchAccumulator::new();
-        values.iter().for_each(|&value| one_by_one.record(value));
+        for &value in &values {
+            one_by_one.record(value);
+        }
         let begun = 16_384;
         let mut run = RunBatches::of_values(&values[..begun]);
-        let mut counts = vec![0_u64; 4_096];
+        // From 1,024 to 5,119: buckets of 8, 16 and 32, of which only multiples of 64 are used.
+        let edges: Vec<u64> = (1_024..2_048)
+            .step_by(8)
+            .chain((2_048..4_096).step_by(16))
+            .chain((4_096..5_120).step_by(32))
+            .collect();
+        let mut counts = vec![0_u64; edges.len()];
         let (mut totals, mut every, mut next_end) = (Totals::default(), 256, begun + 256);
         for (i, &value) in values.iter().enumerate() {
-            counts[value as usize] += 1;
+            counts[edges.partition_point(|&edge| edge <= value) - 1] += 1;
             totals.count += 1;
             totals.sum += u128::from(value);
             totals.sum_of_squares += (value * value) as f64;
-            let so_far = || (0_u64..).zip(counts.iter().copied());
+            let so_far = || GridCounts { zeros: 0, first: 1_024, in_order: counts.iter().copied() };
             if i + 1 == begun {
                 run.begin(totals, so_far());
             } else if i + 1 == next_end {

@@ -24,9 +24,9 @@ pub(super) fn baselines(
             let keys: Vec<&str> = axes.iter().map(|axis| axis.key.as_str()).collect();
             format!("{text}: {key} is not varied: name one of {}", keys.join(", "))
         })?;
-        let axis = &axes[place];
-        let found = axis.values.iter().find(|known| same(known, value)).ok_or_else(|| {
-            format!("{text}: {key} does not take this value: it takes {}", axis.values.join(", "))
+        let taken = &axes[place].values;
+        let found = taken.iter().find(|known| same(known, value)).ok_or_else(|| {
+            format!("{text}: {key} does not take this value: it takes {}", taken.join(", "))
         })?;
         wanted[place] = Some(found.clone());
     }

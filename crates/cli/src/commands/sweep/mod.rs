@@ -70,7 +70,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<ExitCode, Failure> {
     })?;
     let report = plan.report(&points, &runs, &workers)?;
     if let (Some(out), Some(journal)) = (&out, &journal) {
-        write_files(out, &report, args.paired, &journal.in_order(&runs))?;
+        write_files(out, &report, args.paired, &journal.in_order(&runs), &workers)?;
     }
     print(&if args.json { format!("{:#}\n", report.to_json()) } else { report.to_table() })?;
     let stalled = report.points.iter().any(|point| point.status == PointStatus::Stalled);
@@ -87,22 +87,28 @@ fn interrupted_failure(kept: bool, done: usize, total: usize) -> Failure {
     }
 }
 
-/// All files are on disk before the first appears.
+/// All files are on disk before the first appears. They are drawn and written in parallel: most of the time goes into
+/// waiting for the disk.
 fn write_files(
     out: &OutputDir,
     report: &SweepReport<'_>,
     paired: bool,
     journal: &str,
+    workers: &Workers,
 ) -> Result<(), Failure> {
-    let mut files = vec![
-        out.write("sweep.csv", &report.to_csv())?,
-        out.write("sweep.json", format!("{:#}\n", report.to_json()).as_bytes())?,
-    ];
-    for (name, plot) in report.plots(paired) {
-        let svg = plot.to_svg().map_err(|error| Failure::Failed(error.to_string()))?;
-        files.push(out.write(&name, svg.as_bytes())?);
-    }
-    files.push(out.write(journal::NAME, journal.as_bytes())?);
+    let plots = report.plots(paired);
+    let write = |number: usize| -> Result<WrittenFile, Failure> {
+        Ok(match number.checked_sub(2).and_then(|plot| plots.get(plot)) {
+            Some((name, plot)) => {
+                let svg = plot.to_svg().map_err(|error| Failure::Failed(error.to_string()))?;
+                out.write(name, svg.as_bytes())?
+            }
+            None if number == 0 => out.write("sweep.csv", &report.to_csv())?,
+            None if number == 1 => out.write("sweep.json", format!("{:#}\n", report.to_json()).as_bytes())?,
+            None => out.write(journal::NAME, journal.as_bytes())?,
+        })
+    };
+    let files = workers.map(3 + plots.len(), write)?;
     Ok(files.into_iter().try_for_each(WrittenFile::publish)?)
 }
 
