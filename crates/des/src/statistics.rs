@@ -66,6 +66,9 @@ impl Progression {
     /// How many of the values, from the first on and `limit` at most, sum to less than `total` (ps).
     #[inline]
     pub fn count_below(&self, total: u64, limit: u64) -> u64 {
+        if self.sum_of_first(limit) < u128::from(total) {
+            return limit;
+        }
         // Where the parabola reaches the total, nearly; whole numbers settle the rest.
         let (first, growth) = (self.first.as_ps() as f64, self.growth.as_ps() as f64);
         let linear = first - growth / 2.0;
@@ -107,19 +110,33 @@ fn sum_of_squares(n: u64) -> u128 {
 }
 
 /// One duration a customer: count, exact sum, extremes, and the exact sum of squares for a variance.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
     count: u64,
     sum_ps: u128,
     sum_squares_ps2: WideSum,
-    min: Option<SimDuration>,
-    max: Option<SimDuration>,
+    /// The largest duration of all without observations.
+    min: SimDuration,
+    /// Zero without observations.
+    max: SimDuration,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Tally {
     /// No observation yet.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self {
+            count: 0,
+            sum_ps: 0,
+            sum_squares_ps2: WideSum { low: 0, high: 0 },
+            min: SimDuration::from_ps(u64::MAX),
+            max: SimDuration::ZERO,
+        }
     }
 
     /// Adds one observation.
@@ -140,8 +157,8 @@ impl Tally {
             Ok(sum) => self.sum_squares_ps2.add(u128::from(sum) * u128::from(value.as_ps())),
             Err(_) => self.sum_squares_ps2.add_product(u128::from(value.as_ps()).pow(2), n),
         }
-        self.min = Some(self.min.map_or(value, |min| min.min(value)));
-        self.max = Some(self.max.map_or(value, |max| max.max(value)));
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
     }
 
     /// Adds every value of a progression `n` times: the same as one by one, to the bit.
@@ -161,9 +178,8 @@ impl Tally {
             self.sum_squares_ps2.add_product(2 * first * growth * indices, n);
             self.sum_squares_ps2.add_product(growth * growth * squares, n);
         }
-        self.min = Some(self.min.map_or(values.first, |min| min.min(values.first)));
-        let last = values.value(last);
-        self.max = Some(self.max.map_or(last, |max| max.max(last)));
+        self.min = self.min.min(values.first);
+        self.max = self.max.max(values.value(last));
     }
 
     /// Number of observations.
@@ -192,12 +208,12 @@ impl Tally {
 
     /// Smallest observation.
     pub fn min(&self) -> Option<SimDuration> {
-        self.min
+        (self.count > 0).then_some(self.min)
     }
 
     /// Largest observation.
     pub fn max(&self) -> Option<SimDuration> {
-        self.max
+        (self.count > 0).then_some(self.max)
     }
 }
 

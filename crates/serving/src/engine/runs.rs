@@ -9,9 +9,9 @@
 use kendall_des::{Progression, SimDuration, SimTime};
 
 use crate::observe::{DecodeRun, Observer};
-use crate::step_time::BatchShape;
 
 use super::in_flight::Flight;
+use super::scheduler::{Row, SchedulerOutput};
 use super::{Engine, Replica};
 
 /// Most steps of one run: keeps every sum of it, cubes of this at most, far from the limits of 64 bits.
@@ -19,12 +19,14 @@ const LONGEST_RUN: u64 = 1 << 15;
 
 impl Engine {
     /// Batches that will be scheduled before the one in which the next member ends.
+    #[inline]
     fn batches_until_end(&self) -> u64 {
         self.cohort.next_end().map_or(0, |end| end.saturating_sub(self.next_batch))
     }
 
     /// Batches for which there are certainly blocks: in so many each member needs at most one block for each `block_size`
     /// of them, and one more.
+    #[inline]
     fn batches_with_blocks(&self) -> u64 {
         let rounds = u64::from(self.kv.num_free()) / self.cohort.num_rows.max(1);
         rounds.saturating_sub(1) * u64::from(self.config.block_size)
@@ -35,6 +37,12 @@ impl Engine {
         self.batches_until_end().min(self.batches_with_blocks()).min(LONGEST_RUN)
     }
 
+    /// Whether the result of this batch may be somebody's last. Members have more tokens to come, but for those who end in it.
+    fn may_let_go(&self, batch: &SchedulerOutput) -> bool {
+        let is_no_member = |row: &Row| self.requests[row.slot as usize].membership.is_none();
+        !batch.cohort.ending.is_empty() || batch.rows.iter().any(|row| row.delivers && is_no_member(row))
+    }
+
     /// Whether nothing but decoding can happen until a member ends.
     fn only_decodes(&self) -> bool {
         let limit = self.config.max_num_active_seqs.unwrap_or(self.config.max_num_seqs) as usize;
@@ -43,21 +51,13 @@ impl Engine {
         self.cohort.formed && self.cohort.others.is_empty() && nobody_can_enter
     }
 
-    /// Time of a step that decodes `num_rows` sequences of together `context` tokens.
-    fn decode_time(&self, num_rows: u64, context: u64) -> SimDuration {
-        let shape =
-            BatchShape { decode_seqs: num_rows, decode_context_tokens: context, ..BatchShape::default() };
-        self.step_time.step_time(&shape)
-    }
-
-    /// Durations of the next `count` batches, as long as no member ends.
-    fn decode_times(&self, count: u64) -> Progression {
+    /// Durations of `count` batches, as long as no member ends, the first of them `behind` before the next one to be scheduled.
+    fn decode_times(&self, count: u64, behind: u64) -> Progression {
         let num_rows = self.cohort.num_rows;
-        Progression {
-            first: self.decode_time(num_rows, self.cohort.context),
-            growth: SimDuration::from_ps(self.step_time.decode_context_ps(num_rows) * num_rows),
-            count,
-        }
+        let (without_context, per_token) = self.step_time.decode_ps(num_rows);
+        let first = without_context + per_token * (self.cohort.context - num_rows * behind);
+        let growth = per_token * num_rows;
+        Progression { first: SimDuration::from_ps(first), growth: SimDuration::from_ps(growth), count }
     }
 }
 
@@ -65,16 +65,16 @@ impl Replica {
     /// When the run ends that begins now; `None` if there is none, or each step is wanted.
     pub(super) fn end_of_run(&self, wants_steps: bool) -> Option<SimTime> {
         let engine = &self.engine;
-        if wants_steps || !self.inbox.is_empty() || !engine.only_decodes() {
+        if wants_steps || !self.inbox.is_empty() || !engine.cohort.formed {
             return None;
         }
-        // What is in flight must be rows of the members alone, of whom none ends before the last batch in flight.
+        // Whoever leaves must be seen to leave: no older batch may be anybody's last.
         let mut in_flight = self.in_flight.iter();
         let newest = in_flight.next_back()?;
-        if in_flight.any(|flight| !flight.batch.is_plain()) || !newest.batch.rows.is_empty() {
+        if in_flight.any(|flight| engine.may_let_go(&flight.batch)) {
             return None;
         }
-        if !newest.batch.is_plain() {
+        if !newest.batch.is_plain() || !engine.only_decodes() {
             return Some(newest.end).filter(|_| self.in_flight.len() > 1);
         }
         // The run ends with the batch in which a member ends, if blocks certainly last for that one and, scheduled while it
@@ -85,7 +85,7 @@ impl Replica {
         if count == 0 {
             return None;
         }
-        let ps = engine.decode_times(count).sum_of_first(count);
+        let ps = engine.decode_times(count, 0).sum_of_first(count);
         newest.end.checked_add(SimDuration::from_ps(u64::try_from(ps).ok()?))
     }
 
@@ -101,8 +101,11 @@ impl Replica {
         if !self.in_run {
             return;
         }
-        self.leap(now, observer);
-        while let Some(end) = self.in_flight.oldest().map(|oldest| oldest.end).filter(|&end| end < now) {
+        loop {
+            self.leap(now, observer);
+            let Some(end) = self.in_flight.oldest().map(|oldest| oldest.end).filter(|&end| end < now) else {
+                return;
+            };
             self.complete(end, observer);
             if !self.launch_all(end, observer) {
                 self.beyond_horizon = true;
@@ -122,11 +125,7 @@ impl Replica {
         }
         // From the last result to the next one and on: the batch in flight longest has the smallest context.
         let depth = self.in_flight.len() as u64;
-        let mut gaps = Progression {
-            first: engine.decode_time(num_rows, engine.cohort.context - num_rows * depth),
-            growth: SimDuration::from_ps(engine.step_time.decode_context_ps(num_rows) * num_rows),
-            count: 0,
-        };
+        let mut gaps = engine.decode_times(0, depth);
         let start = engine.last_completion;
         if start.checked_add(gaps.first) != Some(oldest.end) {
             return;
@@ -143,17 +142,15 @@ impl Replica {
         let new_blocks = engine.cohort.new_blocks(count);
         let num_new_blocks = new_blocks.count as u32;
         observer.decode_run(self.id, &DecodeRun { start, gaps, num_rows, before, end, new_blocks });
-        let later = self.engine.decode_times(count);
         self.engine.skip_batches(count, num_new_blocks, end);
-        // The batches in flight are now those that stand `count` later.
-        let mut newest = self.in_flight.newest().map_or(end, |flight| flight.end);
-        newest = newest + SimDuration::from_ps(later.sum_of_first(count) as u64);
-        let mut context = self.engine.cohort.context;
-        for flight in self.in_flight.iter_mut().rev() {
-            context -= num_rows;
-            flight.end = newest;
+        // The batches in flight are now those that stand `count` later: theirs are the durations after the last gap.
+        let mut context = self.engine.cohort.context - num_rows * depth;
+        let mut ends = end;
+        for (flight, later) in self.in_flight.iter_mut().zip(count..) {
+            ends = ends + gaps.value(later);
+            flight.end = ends;
             flight.batch.shape.decode_context_tokens = context;
-            newest = SimTime::from_ps(newest.as_ps() - self.engine.decode_time(num_rows, context).as_ps());
+            context += num_rows;
         }
         if let Some(newest) = self.in_flight.newest_mut() {
             let batch = self.engine.next_batch - 1;

@@ -24,6 +24,8 @@ pub(super) struct GaugesOverTime {
     /// Values times picoseconds, up to `since`.
     areas: [u128; 5],
     max: [u64; 5],
+    /// How long something ran, up to `since` (ps).
+    busy: u64,
 }
 
 fn values(gauges: &EngineGauges) -> [u64; 5] {
@@ -42,8 +44,11 @@ fn product(a: u64, b: u64) -> u128 {
 
 impl GaugesOverTime {
     /// The gauges change at `now`.
+    #[inline]
     pub(super) fn set(&mut self, now: SimTime, gauges: EngineGauges) {
-        let elapsed = u128::from((now - self.since).as_ps());
+        let elapsed = (now - self.since).as_ps();
+        self.busy += elapsed * u64::from(self.values[Gauge::NumRunning as usize] > 0);
+        let elapsed = u128::from(elapsed);
         for (area, value) in self.areas.iter_mut().zip(self.values) {
             *area += elapsed * u128::from(value);
         }
@@ -64,6 +69,7 @@ impl GaugesOverTime {
             product(new.sum_of_results, gaps.first.as_ps()) + product(new.sum_of_pairs, gaps.growth.as_ps());
         let of_new_blocks = product(new.count, elapsed) - until_taken;
         let [waiting, running, used, held_blocks, held_tokens] = self.values;
+        self.busy += elapsed;
         let areas = [
             product(waiting, elapsed),
             product(running, elapsed),
@@ -86,6 +92,12 @@ impl GaugesOverTime {
     pub(super) fn area(&self, gauge: Gauge, end: SimTime) -> u128 {
         let i = gauge as usize;
         self.areas[i] + u128::from((end - self.since).as_ps()) * u128::from(self.values[i])
+    }
+
+    /// Time with a request running, from time 0 to `end` (ps).
+    pub(super) fn busy_ps(&self, end: SimTime) -> u64 {
+        let runs = self.values[Gauge::NumRunning as usize] > 0;
+        self.busy + (end - self.since).as_ps() * u64::from(runs)
     }
 
     /// The average from time 0 to `end`; `None` if no time has passed.

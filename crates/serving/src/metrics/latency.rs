@@ -18,6 +18,7 @@ pub struct LatencyMetric {
 
 impl LatencyMetric {
     /// Adds `n` equal observations.
+    #[inline]
     pub fn record_n(&mut self, value: SimDuration, n: u64) {
         self.tally.record_n(value, n);
         self.histogram.record_n(value.as_ps() / 1_000, n);
