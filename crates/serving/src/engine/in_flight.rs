@@ -57,8 +57,10 @@ impl InFlight {
         self.iter_mut().next_back()
     }
 
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Flight> {
-        [self.oldest, 1 - self.oldest].into_iter().take(self.len).map(|place| &self.places[place])
+    /// The one before the newest.
+    #[inline]
+    pub(super) fn older(&self) -> Option<&Flight> {
+        (self.len > 1).then(|| &self.places[self.oldest])
     }
 
     #[inline]

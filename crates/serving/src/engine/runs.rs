@@ -68,10 +68,9 @@ impl Replica {
         if wants_steps || !self.inbox.is_empty() || !engine.cohort.formed {
             return None;
         }
-        // Whoever leaves must be seen to leave: no older batch may be anybody's last.
-        let mut in_flight = self.in_flight.iter();
-        let newest = in_flight.next_back()?;
-        if in_flight.any(|flight| engine.may_let_go(&flight.batch)) {
+        // Whoever leaves must be seen to leave: an older batch may not be anybody's last.
+        let newest = self.in_flight.newest()?;
+        if self.in_flight.older().is_some_and(|older| engine.may_let_go(&older.batch)) {
             return None;
         }
         if !newest.batch.is_plain() || !engine.only_decodes() {
@@ -101,11 +100,10 @@ impl Replica {
         if !self.in_run {
             return;
         }
-        loop {
-            self.leap(now, observer);
-            let Some(end) = self.in_flight.oldest().map(|oldest| oldest.end).filter(|&end| end < now) else {
-                return;
-            };
+        while let Some(end) = self.in_flight.oldest().map(|oldest| oldest.end).filter(|&end| end < now) {
+            if self.leap(now, observer) {
+                continue;
+            }
             self.complete(end, observer);
             if !self.launch_all(end, observer) {
                 self.beyond_horizon = true;
@@ -114,28 +112,32 @@ impl Replica {
         }
     }
 
-    /// Advances over as many batches as can be summed up, where blocks are only counted.
-    fn leap(&mut self, now: SimTime, observer: &mut impl Observer) {
+    /// Advances over as many batches that end before `now` as can be summed up, where blocks are only counted; `false` if
+    /// that are not several.
+    fn leap(&mut self, now: SimTime, observer: &mut impl Observer) -> bool {
         let engine = &self.engine;
         let num_rows = engine.cohort.num_rows;
         let alike = |flight: &Flight| flight.batch.is_plain() && flight.batch.cohort.count == num_rows;
-        let Some(oldest) = self.in_flight.oldest() else { return };
-        if !self.in_flight.iter().all(alike) || !engine.kv.counts_only() {
-            return;
+        let (Some(oldest), Some(newest)) = (self.in_flight.oldest(), self.in_flight.newest()) else {
+            return false;
+        };
+        // There are no others.
+        if !alike(newest) || !alike(oldest) || !engine.kv.counts_only() {
+            return false;
         }
         // From the last result to the next one and on: the batch in flight longest has the smallest context.
         let depth = self.in_flight.len() as u64;
         let mut gaps = engine.decode_times(0, depth);
         let start = engine.last_completion;
         if start.checked_add(gaps.first) != Some(oldest.end) {
-            return;
+            return false;
         }
         // The batch in which a member ends is still like the others.
         let most = (engine.batches_until_end() + 1).min(engine.batches_with_blocks()).min(LONGEST_RUN);
         gaps.count = gaps.count_below((now - start).as_ps(), most);
         let count = gaps.count;
         if count < 2 {
-            return;
+            return false;
         }
         let before = engine.gauges();
         let end = start + SimDuration::from_ps(gaps.sum_of_first(count) as u64);
@@ -157,6 +159,7 @@ impl Replica {
             self.engine.retire_ending(batch, &mut newest.batch.cohort.ending);
         }
         self.fruitless_steps = 0;
+        true
     }
 }
 
