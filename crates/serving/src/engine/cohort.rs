@@ -159,8 +159,10 @@ impl Engine {
         let request = &self.requests[slot as usize];
         let last = self.next_batch + self.rows_to_come(request) - 1;
         let cohort = &mut self.cohort;
-        let to_fill = (block_size - request.num_computed_tokens % block_size) % block_size;
-        let block_phase = (cohort.phase + to_fill) % block_size;
+        let in_last_block = request.num_computed_tokens % block_size;
+        let to_fill = if in_last_block > 0 { block_size - in_last_block } else { 0 };
+        let block_phase = cohort.phase + to_fill;
+        let block_phase = if block_phase < block_size { block_phase } else { block_phase - block_size };
         cohort.num_rows += 1;
         cohort.context += u64::from(request.num_computed_tokens) + 1;
         cohort.block_needs.add(block_phase);

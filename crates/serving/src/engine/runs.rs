@@ -24,17 +24,17 @@ impl Engine {
         self.cohort.next_end().map_or(0, |end| end.saturating_sub(self.next_batch))
     }
 
-    /// Batches for which there are certainly blocks: in so many each member needs at most one block for each `block_size`
-    /// of them, and one more.
+    /// Of the next `wanted` batches those for which there are certainly blocks: in so many each member needs at most one
+    /// block for each `block_size` of them, and one more.
     #[inline]
-    fn batches_with_blocks(&self) -> u64 {
-        let rounds = u64::from(self.kv.num_free()) / self.cohort.num_rows.max(1);
-        rounds.saturating_sub(1) * u64::from(self.config.block_size)
-    }
-
-    /// Batches that can be scheduled before one in which a member ends, or that might lack blocks.
-    fn quiet_batches(&self) -> u64 {
-        self.batches_until_end().min(self.batches_with_blocks()).min(LONGEST_RUN)
+    fn batches_with_blocks(&self, wanted: u64) -> u64 {
+        let (free, num_rows) = (u64::from(self.kv.num_free()), self.cohort.num_rows.max(1));
+        let block_size = u64::from(self.config.block_size);
+        // Nearly always there are enough, and a division is spared.
+        if num_rows * (wanted + 2 * block_size) <= free * block_size {
+            return wanted;
+        }
+        wanted.min((free / num_rows).saturating_sub(1) * block_size)
     }
 
     /// Whether the result of this batch may be somebody's last. Members have more tokens to come, but for those who end in it.
@@ -79,8 +79,10 @@ impl Replica {
         // The run ends with the batch in which a member ends, if blocks certainly last for that one and, scheduled while it
         // runs, the one after it; else with the last quiet one.
         let until_end = engine.batches_until_end();
-        let lasts = until_end < LONGEST_RUN && until_end + 2 <= engine.batches_with_blocks();
-        let count = if lasts { until_end + 1 } else { engine.quiet_batches() };
+        let wanted = until_end.min(LONGEST_RUN) + 2;
+        let with_blocks = engine.batches_with_blocks(wanted);
+        let lasts = until_end < LONGEST_RUN && with_blocks == wanted;
+        let count = if lasts { until_end + 1 } else { with_blocks.min(until_end).min(LONGEST_RUN) };
         if count == 0 {
             return None;
         }
@@ -133,7 +135,7 @@ impl Replica {
             return false;
         }
         // The batch in which a member ends is still like the others.
-        let most = (engine.batches_until_end() + 1).min(engine.batches_with_blocks()).min(LONGEST_RUN);
+        let most = engine.batches_with_blocks((engine.batches_until_end() + 1).min(LONGEST_RUN));
         gaps.count = gaps.count_below((now - start).as_ps(), most);
         let count = gaps.count;
         if count < 2 {
