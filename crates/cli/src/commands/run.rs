@@ -12,7 +12,7 @@ use kendall_report::{
 };
 use kendall_serving::scenario::{Resolved, Server};
 use kendall_serving::{
-    BusyTime, ClassGoodput, DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation,
+    ClassGoodput, DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation,
     SimulationConfig, SimulationError, StepRecord, Workload,
 };
 use kendall_study::{NumberInSystem, RunLatencies, SAMPLE};
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         end: &end,
         classes: watcher.classes.summary(summary.duration_s),
         cost: cost_model(&file).and_then(|model| {
-            model.of(summary.duration_s, summary.total_output_tokens, watcher.busy.share(end.end))
+            model.of(summary.duration_s, summary.total_output_tokens, watcher.metrics.busy_share(end.end))
         }),
         metrics: summary.clone(),
         steady,
@@ -172,7 +172,6 @@ struct Watcher {
     progress: Progress,
     interrupted: Arc<AtomicBool>,
     classes: ClassGoodput,
-    busy: BusyTime,
     latencies: RunLatencies,
     number: NumberInSystem,
 }
@@ -203,7 +202,6 @@ impl Watcher {
             progress: Progress::new(None, true),
             interrupted,
             classes: ClassGoodput::new(prepared.classes(), resolved.goodput),
-            busy: BusyTime::new(*replicas),
             latencies: RunLatencies::new(*replicas),
             number: NumberInSystem::new(*replicas),
         })
@@ -264,7 +262,6 @@ impl Observer for Watcher {
 
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
-        self.busy.gauges(replica, now, gauges);
         self.number.gauges(replica, now, gauges);
     }
 
