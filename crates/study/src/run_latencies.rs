@@ -139,13 +139,25 @@ impl RunLatencies {
     }
 
     /// The intervals in milliseconds, in the order of reports: time to first token, time per output token, gaps between
-    /// tokens (`None` with several replicas), end to end, queue.
-    pub fn intervals(&self, confidence: f64) -> [Option<RunIntervals>; 5] {
-        let of = |batches: &RunBatches| Some(batches.intervals(confidence, NS_A_MS));
+    /// tokens (`None` with several replicas), end to end, queue. `metrics` are those of the whole run.
+    pub fn intervals(&self, metrics: &RunMetrics, confidence: f64) -> [Option<RunIntervals>; 5] {
+        let of = |batches: &RunBatches, metric| Some(within(metric, batches.intervals(confidence, NS_A_MS)));
+        let metric = kept(metrics);
         let [ttft, tpot, e2el, queue] = std::array::from_fn(|i| {
-            if self.departed < ONE_BY_ONE { of(&self.column(i)) } else { of(&self.kept[i]) }
+            if self.departed < ONE_BY_ONE { of(&self.column(i), metric[i]) } else { of(&self.kept[i], metric[i]) }
         });
-        let itl = self.itl.as_ref().and_then(|(batches, _)| of(batches));
+        let itl = self.itl.as_ref().and_then(|(batches, _)| of(batches, metrics.itl()));
         [ttft, tpot, itl, e2el, queue]
     }
+}
+
+/// Ends of buckets may lie beyond the smallest and the largest observation.
+fn within(metric: &LatencyMetric, mut intervals: RunIntervals) -> RunIntervals {
+    let Some((min, max)) = metric.tally().min().zip(metric.tally().max()) else { return intervals };
+    let clamp = |value: f64| value.clamp(min.as_millis_f64(), max.as_millis_f64());
+    for interval in intervals.percentiles.iter_mut().flatten() {
+        interval.estimate = clamp(interval.estimate);
+        (interval.low, interval.high) = (clamp(interval.low), clamp(interval.high));
+    }
+    intervals
 }

@@ -224,7 +224,7 @@ impl Watcher {
             reason: stability.reason(),
             load: stability.load.and_then(|load| load.load),
             confidence,
-            intervals: self.latencies.intervals(confidence),
+            intervals: self.latencies.intervals(&self.metrics, confidence),
         })
     }
 
