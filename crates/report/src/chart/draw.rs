@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::Fitted;
-use super::{Chart, Colours, Direction, Layer, Mark, SIZE, Shape, palette};
+use super::{Chart, Colours, Direction, HEIGHT, Layer, Mark, Shape, WIDTH, palette};
 
 type Area<'s> = DrawingArea<SVGBackend<'s>, Shift>;
 type Drawn<'s> = Result<(), DrawingAreaErrorKind<<SVGBackend<'s> as DrawingBackend>::ErrorType>>;
@@ -43,7 +43,8 @@ impl Frame<'_> {
 }
 
 fn width(text: &str) -> i32 {
-    text.chars().count() as i32 * CHARACTER
+    // Labels are short; one that is not is cut by the edge all the same.
+    i32::try_from(text.chars().count()).unwrap_or(WIDTH).min(WIDTH) * CHARACTER
 }
 
 fn style(colour: RGBColor, h: HPos, v: VPos) -> TextStyle<'static> {
@@ -63,7 +64,7 @@ pub(super) fn draw<'s>(chart: &Chart, area: &Area<'s>, colours: Colours) -> Draw
         text(area, &chart.title, (8, 4), style(palette::INK, HPos::Left, VPos::Top))?;
     }
     if chart.is_empty() {
-        let middle = (SIZE.0 as i32 / 2, SIZE.1 as i32 / 2);
+        let middle = (WIDTH / 2, HEIGHT / 2);
         return text(area, "no data", middle, style(palette::FAINT, HPos::Center, VPos::Center));
     }
     text(area, &chart.y.words(), (2, title + 4), style(palette::FAINT, HPos::Left, VPos::Top))?;
@@ -91,7 +92,7 @@ fn legend<'s>(
     let (mut x, mut y) = (width(&chart.y.words()) + 24, top);
     for layer in chart.layers.iter().filter(|layer| !layer.label.is_empty()) {
         let room = SWATCH + width(&layer.label) + 14;
-        if x + room > SIZE.0 as i32 - RIGHT && x > 2 {
+        if x + room > WIDTH - RIGHT && x > 2 {
             (x, y) = (2, y + LINE);
         }
         let middle = y + LINE / 2 - 1;
@@ -114,9 +115,9 @@ fn frame<'c>(chart: &'c Chart, top: i32, vertical: &[&Mark]) -> Frame<'c> {
         x,
         y,
         left: (widest + 2 * GAP).max(28),
-        right: SIZE.0 as i32 - RIGHT,
+        right: WIDTH - RIGHT,
         top,
-        bottom: SIZE.1 as i32 - 2 * LINE - 2 * GAP,
+        bottom: HEIGHT - 2 * LINE - 2 * GAP,
     };
     let levels = levels(vertical, &frame).into_iter().max().map_or(0, |level| level + 1);
     frame.top += levels * LINE;
@@ -143,15 +144,15 @@ fn grid<'s>(frame: &Frame<'_>, area: &Area<'s>) -> Drawn<'s> {
         area.draw(&PathElement::new([(x, frame.bottom), (x, frame.bottom + 4)], palette::FAINT))?;
         let number = frame.x.axis.tick_text(tick);
         let half = width(&number) / 2;
-        let x = x.clamp(half, SIZE.0 as i32 - half);
+        let x = x.clamp(half, WIDTH - half);
         text(area, &number, (x, frame.bottom + 6), style(palette::FAINT, HPos::Center, VPos::Top))?;
     }
     area.draw(&PathElement::new([(frame.left, frame.bottom), (frame.right, frame.bottom)], palette::FAINT))?;
-    let middle = (frame.left + frame.right) / 2;
+    let middle = i32::midpoint(frame.left, frame.right);
     text(
         area,
         &frame.x.axis.words(),
-        (middle, SIZE.1 as i32 - LINE - 2),
+        (middle, HEIGHT - LINE - 2),
         style(palette::FAINT, HPos::Center, VPos::Top),
     )
 }
@@ -225,7 +226,9 @@ fn levels(marks: &[&Mark], frame: &Frame<'_>) -> Vec<i32> {
             let (left, right) = label_ends(mark, frame);
             let free =
                 |level: i32| taken.iter().all(|&(l, a, b)| l != level || right + GAP < a || left > b + GAP);
-            let level = (0..).find(|&level| free(level)).unwrap_or(0);
+            let level = (0..=taken.len() as i64)
+                .find_map(|level| i32::try_from(level).ok().filter(|&level| free(level)));
+            let level = level.unwrap_or(0);
             taken.push((level, left, right));
             level
         })
@@ -235,7 +238,7 @@ fn levels(marks: &[&Mark], frame: &Frame<'_>) -> Vec<i32> {
 fn label_ends(mark: &Mark, frame: &Frame<'_>) -> (i32, i32) {
     let half = width(&mark.label) / 2 + 1;
     // Not over the numbers of the vertical axis.
-    let middle = frame.at_x(mark.at).clamp(frame.left + half, SIZE.0 as i32 - half);
+    let middle = frame.at_x(mark.at).clamp(frame.left + half, WIDTH - half);
     (middle - half, middle + half)
 }
 
@@ -248,7 +251,7 @@ fn vertical_marks<'s>(marks: &[&Mark], frame: &Frame<'_>, area: &Area<'s>) -> Dr
         text(
             area,
             &mark.label,
-            ((left + right) / 2, top - LINE + 2),
+            (i32::midpoint(left, right), top - LINE + 2),
             style(colour, HPos::Center, VPos::Top),
         )?;
     }

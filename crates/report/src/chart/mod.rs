@@ -12,8 +12,10 @@ use thiserror::Error;
 
 pub use axis::{Axis, Scale, Unit};
 
-/// Width and height of a chart in pixels. It is drawn for a telephone and grows with the page.
-const SIZE: (u32, u32) = (460, 290);
+/// Width of a chart in pixels. It is drawn for a telephone and grows with the page.
+const WIDTH: i32 = 460;
+const HEIGHT: i32 = 290;
+const SIZE: (u32, u32) = (WIDTH.cast_unsigned(), HEIGHT.cast_unsigned());
 
 /// One chart.
 #[derive(Debug, Clone, PartialEq)]

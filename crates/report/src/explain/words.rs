@@ -11,7 +11,7 @@ use super::{mean_batch_size, ms, share};
 /// What happened, in order; lines of at most `width` characters.
 pub(super) fn tell(anatomy: &Anatomy, usable_blocks: u32, width: usize) -> String {
     let sentences: Vec<String> = [
-        arrival(anatomy),
+        Some(arrival(anatomy)),
         waiting(anatomy, usable_blocks),
         first_token(anatomy),
         preemptions(anatomy),
@@ -33,18 +33,18 @@ fn of_life(part: SimDuration, anatomy: &Anatomy) -> String {
     format!("{} ms ({})", ms(part), percent(Some(share(part, anatomy.sojourn()))))
 }
 
-fn arrival(anatomy: &Anatomy) -> Option<String> {
+fn arrival(anatomy: &Anatomy) -> String {
     let whole_life = anatomy.whole();
     let record = &anatomy.record;
     let sent = format!("It was sent at {}.", seconds(record.arrival));
     if record.status == RequestStatus::Rejected {
-        return Some(format!("{sent} The server refused it: its prompt leaves no room for an output token."));
+        return format!("{sent} The server refused it: its prompt leaves no room for an output token.");
     }
     let boundary = whole_life.get(Part::StepBoundary);
     let boundary = (boundary > SimDuration::ZERO)
         .then(|| format!("; it lay {} ms in the input queue until the running step was over", ms(boundary)));
     let front_end = format!(" The front end took {} ms", ms(whole_life.get(Part::FrontEnd)));
-    Some(format!("{sent}{front_end}{}.", boundary.unwrap_or_default()))
+    format!("{sent}{front_end}{}.", boundary.unwrap_or_default())
 }
 
 fn waiting(anatomy: &Anatomy, usable_blocks: u32) -> Option<String> {

@@ -74,7 +74,7 @@ impl Bins {
         for i in self.index(from)..=last {
             let right = if i == last { to } else { (i + 1) as f64 * self.width_s };
             // The value in the middle of the stretch is its mean.
-            let progress = ((left + right) / 2.0 - from) / (to - from);
+            let progress = (f64::midpoint(left, right) - from) / (to - from);
             for (gauge, area) in self.bins[i].areas.iter_mut().enumerate() {
                 *area +=
                     (before[gauge] + (after[gauge] - before[gauge]) * progress) * (right - left).max(0.0);
