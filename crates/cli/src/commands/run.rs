@@ -12,7 +12,7 @@ use kendall_report::{
 };
 use kendall_serving::scenario::{Resolved, Server};
 use kendall_serving::{
-    BusyTime, ClassGoodput, DecodeRun, Engine, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation,
+    ClassGoodput, DecodeRun, Engine, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation,
     SimulationConfig, SimulationError, StepRecord,
 };
 
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         end: &end,
         classes: watcher.classes.summary(summary.duration_s),
         cost: cost_model(&file).and_then(|model| {
-            model.of(summary.duration_s, summary.total_output_tokens, watcher.busy.share(end.end))
+            model.of(summary.duration_s, summary.total_output_tokens, watcher.metrics.busy_share(end.end))
         }),
         metrics: summary.clone(),
         notes: &warnings,
@@ -160,7 +160,6 @@ struct Watcher {
     progress: Progress,
     interrupted: Arc<AtomicBool>,
     classes: ClassGoodput,
-    busy: BusyTime,
     timeline: Option<Timeline>,
 }
 
@@ -190,7 +189,6 @@ impl Watcher {
             progress: Progress::new(None, true),
             interrupted,
             classes: ClassGoodput::new(prepared.classes(), resolved.goodput),
-            busy: BusyTime::new(*replicas),
             timeline: out.map(|_| Timeline::new(engine, *replicas)),
         })
     }
@@ -228,7 +226,6 @@ impl Observer for Watcher {
 
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
-        self.busy.gauges(replica, now, gauges);
         if let Some(timeline) = &mut self.timeline {
             timeline.gauges(replica, now, gauges);
         }

@@ -350,5 +350,6 @@ fn correlated(u: f64, own: f64, rank_correlation: f64) -> f64 {
 
 /// Lengths are whole: the floor of the draw, at least 1 token and at most 2^30.
 pub(super) fn whole_tokens(draw: f64) -> u32 {
-    libm::floor(draw).clamp(1.0, f64::from(MAX_TOKENS)) as u32
+    // What is cut off is the fraction, as the draw is positive by then.
+    draw.clamp(1.0, f64::from(MAX_TOKENS)) as u32
 }

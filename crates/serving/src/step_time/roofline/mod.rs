@@ -115,10 +115,11 @@ impl RooflineSteps {
         SimDuration::from_ps(ps.expect("a step within the horizon of 213 days"))
     }
 
-    /// What one token of context adds to a step that only decodes (ps), whatever the number of sequences: reading the KV
-    /// cache is bound by bandwidth.
-    pub fn decode_context_ps(&self, _num_rows: u64) -> u64 {
-        self.0.context_token_ps
+    /// As [`StepTimeModel::decode_ps`](super::StepTimeModel::decode_ps). A token of context costs the same whatever the
+    /// number of sequences: reading the KV cache is bound by bandwidth.
+    pub fn decode_ps(&self, num_rows: u64) -> (u64, u64) {
+        let without_context = BatchShape { decode_seqs: num_rows, ..BatchShape::default() };
+        (self.step_time(&without_context).as_ps(), self.0.context_token_ps)
     }
 }
 
