@@ -458,13 +458,15 @@ pub(crate) struct ExplainArgs {
 Examples:
   kendall run scenarios/quickstart.toml --out results && kendall report results
   kendall report results --format markdown > results.md
+  kendall capacity scenarios/quickstart.toml --json > capacity.json; kendall report capacity.json
   kendall report results --format svg --out figures
 
 The page needs no network and no script, follows the light or dark scheme of the reader, and can be printed.
 
 Exit codes: 0 ok, 1 a file cannot be written, 2 this is no folder of results.")]
 pub(crate) struct ReportArgs {
-    /// Folder of `kendall run --out`
+    /// Folder of `kendall run --out` or `kendall sweep --out`, or a file that `kendall sweep --json` or `kendall capacity --json`
+    /// printed
     pub dir: PathBuf,
     /// What to make
     #[arg(long, value_enum, default_value = "html")]

@@ -15,6 +15,7 @@
 //!
 //! Architecture invariant: nothing here runs a simulation.
 
+mod capacity_document;
 mod chart;
 mod csv_files;
 mod csv_table;
@@ -30,6 +31,7 @@ mod plot;
 mod replications_report;
 mod run_document;
 mod run_report;
+mod sweep_document;
 mod sweep_report;
 mod table;
 mod timeline;

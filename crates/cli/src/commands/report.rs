@@ -1,6 +1,6 @@
 //! `kendall report`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use kendall_report::{Colours, Document, FolderError, OutputDir, RunFolder, WrittenFile};
@@ -13,12 +13,12 @@ pub(crate) fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let out = args.out.as_deref();
     let text = match args.format {
         ReportFormat::Svg => {
-            let folder = out.map_or_else(|| args.dir.join("figures"), Path::to_owned);
+            let folder = out.map_or_else(|| beside(&args.dir, "figures"), Path::to_owned);
             return figures(&document, &folder);
         }
         ReportFormat::Html => {
             let page = html(&document)?;
-            let path = out.map_or_else(|| args.dir.join("report.html"), Path::to_owned);
+            let path = out.map_or_else(|| beside(&args.dir, "report.html"), Path::to_owned);
             write(&path, &page)?;
             return say(args, &format!("{}\n", path.display()));
         }
@@ -35,12 +35,39 @@ pub(crate) fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
     }
 }
 
+/// A name in a folder of results, or beside a file of them.
+fn beside(results: &Path, name: &str) -> PathBuf {
+    if results.is_file() { results.with_file_name(name) } else { results.join(name) }
+}
+
 /// Writes `report.html` into a folder of results.
 pub(crate) fn write_report(folder: &Path) -> Result<(), Failure> {
     write(&folder.join("report.html"), &html(&read(folder)?)?)
 }
 
-fn read(folder: &Path) -> Result<Document, Failure> {
+/// The report of a folder of a run or a sweep, or of the JSON that a sweep or a capacity search printed.
+fn read(path: &Path) -> Result<Document, Failure> {
+    let sweep = path.join("sweep.json");
+    if path.is_file() {
+        return of_json(path);
+    }
+    if sweep.exists() && !path.join("summary.json").exists() {
+        return of_json(&sweep);
+    }
+    of_run(path)
+}
+
+fn of_json(path: &Path) -> Result<Document, Failure> {
+    let wrong = |reason: &str| Failure::Invalid(format!("{}: {reason}", path.display()));
+    let text =
+        std::fs::read_to_string(path).map_err(|error| wrong(&format!("cannot read this file: {error}")))?;
+    let json = serde_json::from_str(&text).map_err(|error| wrong(&format!("this is no JSON: {error}")))?;
+    Document::of_sweep(&json).or_else(|| Document::of_capacity(&json)).ok_or_else(|| {
+        wrong("this is neither sweep.json nor what `kendall capacity --json` prints; name the folder of a run, or one of them")
+    })
+}
+
+fn of_run(folder: &Path) -> Result<Document, Failure> {
     let folder = RunFolder::open(folder).map_err(|error: FolderError| Failure::Invalid(error.to_string()))?;
     Ok(Document::of_run(&folder))
 }

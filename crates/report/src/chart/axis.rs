@@ -15,6 +15,9 @@ pub struct Axis {
     pub to: Option<f64>,
 }
 
+/// Characters of a name at a tick.
+const LONGEST_NAME: usize = 14;
+
 /// How places follow values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
@@ -37,6 +40,8 @@ pub enum Unit {
     Share,
     /// Whatever the text says.
     Named(String),
+    /// Places 0, 1, 2, ... with these names.
+    Names(Vec<String>),
 }
 
 impl Axis {
@@ -61,10 +66,22 @@ impl Axis {
         }
     }
 
+    /// One place for each name.
+    pub fn names(label: &str, names: Vec<String>) -> Self {
+        let to = names.len() as f64 - 0.5;
+        Self {
+            label: label.to_owned(),
+            unit: Unit::Names(names),
+            scale: Scale::Linear,
+            from: Some(-0.5),
+            to: Some(to),
+        }
+    }
+
     /// The label with the unit.
     pub(super) fn words(&self) -> String {
         let unit = match &self.unit {
-            Unit::Number => return self.label.clone(),
+            Unit::Number | Unit::Names(_) => return self.label.clone(),
             Unit::Seconds => "s",
             Unit::Milliseconds => "ms",
             Unit::Share => "%",
@@ -76,6 +93,13 @@ impl Axis {
 
     /// The number at a tick.
     pub(super) fn tick_text(&self, value: f64) -> String {
+        if let Unit::Names(names) = &self.unit {
+            let name = names.get(value as usize).map_or("", String::as_str);
+            return match name.char_indices().nth(LONGEST_NAME) {
+                Some((end, _)) => format!("{}\u{2026}", &name[..end]),
+                None => name.to_owned(),
+            };
+        }
         let value = if self.unit == Unit::Share { value * 100.0 } else { value };
         let size = value.abs();
         let (value, suffix) = match size {
@@ -139,6 +163,10 @@ impl<'a> Fitted<'a> {
 
     /// Round values between the ends, `most` at most.
     pub(super) fn ticks(&self, most: usize) -> Vec<f64> {
+        if let Unit::Names(names) = &self.axis.unit {
+            let every = names.len().div_ceil(most.max(1)).max(1);
+            return (0..names.len()).step_by(every).map(|place| place as f64).collect();
+        }
         let fits = |ticks: &Vec<f64>| ticks.len() <= most;
         let candidates: Vec<Vec<f64>> = match self.axis.scale {
             Scale::Log => {

@@ -70,9 +70,10 @@ impl RunFolder {
         })
     }
 
-    /// A number of the summary.
+    /// A number of the summary, or the mean of an estimate.
     pub(crate) fn number(&self, key: &str) -> Option<f64> {
-        self.summary.pointer(&format!("/{}", key.replace('.', "/"))).and_then(Value::as_f64)
+        let value = self.summary.pointer(&format!("/{}", key.replace('.', "/")))?;
+        value.as_f64().or_else(|| value.get("mean")?.as_f64())
     }
 
     /// A text of the summary.

@@ -26,8 +26,15 @@ impl Interval {
     }
 }
 
-/// The interval of a figure, if the summary has one.
+/// The interval of a figure, if the summary has one: of its own over replications, or among `intervals` of a single run.
 pub(super) fn interval(folder: &RunFolder, name: &str) -> Option<Interval> {
+    let own = folder.summary.get(name).filter(|value| value.get("half_width").is_some());
+    if let Some(estimate) = own {
+        let part = |key: &str| estimate.get(key).and_then(Value::as_f64);
+        let (mean, half_width) = part("mean").zip(part("half_width"))?;
+        let confidence = part("confidence")?;
+        return Some(Interval { low: mean - half_width, high: mean + half_width, confidence });
+    }
     let intervals = folder.summary.get("intervals")?;
     let of_figure = intervals.get(name)?;
     let end = |key: &str| of_figure.get(key).and_then(Value::as_f64);
@@ -36,6 +43,12 @@ pub(super) fn interval(folder: &RunFolder, name: &str) -> Option<Interval> {
     let (low, high) =
         end("low").zip(end("high")).or(half_width.map(|(half, mean)| (mean - half, mean + half)))?;
     Some(Interval { low, high, confidence })
+}
+
+/// Why a figure of a single run has no interval, if the summary says so.
+fn no_interval(folder: &RunFolder, name: &str) -> Option<String> {
+    let reason = folder.summary.get("intervals")?.get(name)?.get("none")?.as_str()?;
+    Some(format!(" (no interval: {reason})"))
 }
 
 pub(super) fn subtitle(source: &Source<'_>) -> String {
@@ -112,7 +125,9 @@ fn limits(source: &Source<'_>) -> String {
 
 fn answer(source: &Source<'_>) -> String {
     let folder = source.folder;
-    let n = whole(folder.number("num_requests").unwrap_or(0.0) as u64);
+    let n = whole(folder.number("num_requests").or(folder.number("completed")).unwrap_or(0.0) as u64);
+    let replications = folder.number("replications").map(|n| format!(" in the mean of {n} replications"));
+    let replications = replications.unwrap_or_default();
     let rate = significant(folder.number("request_throughput"));
     let mut sentences = Vec::new();
     match (folder.number("slo_attainment"), limits(source)) {
@@ -126,18 +141,20 @@ fn answer(source: &Source<'_>) -> String {
                 )
             });
             sentences.push(format!(
-                "At {rate} requests/s, {} of {n} requests{} kept {limits}.",
+                "At {rate} requests/s, {} of {n} requests{} kept {limits}{replications}.",
                 percent(Some(share)),
                 interval.unwrap_or_default()
             ));
         }
-        _ => sentences.push(format!("The server answered {rate} requests/s, {n} requests in all.")),
+        _ => sentences
+            .push(format!("The server answered {rate} requests/s, {n} requests in all{replications}.")),
     }
     if let Some(p99) = folder.number("p99_ttft_ms") {
         let median = significant(folder.number("p50_ttft_ms"));
         let confidence = match interval(folder, "p99_ttft_ms") {
             Some(i) => format!(" ({} % confidence: {})", i.confidence * 100.0, i.ends()),
-            None => format!(" (one run of {n} requests: no interval)"),
+            None => no_interval(folder, "p99_ttft_ms")
+                .unwrap_or_else(|| format!(" (one run of {n} requests: no interval)")),
         };
         sentences.push(format!(
             "Half of the requests saw their first token within {median} ms, 99 % within {} ms{confidence}.",
@@ -167,6 +184,7 @@ pub(super) fn tiles(source: &Source<'_>) -> Vec<Tile> {
     let count = |key: &str| whole(folder.number(key).unwrap_or(0.0) as u64);
     let basis = |key: &str| match interval(folder, key) {
         Some(i) => i.ends(),
+        None if folder.number("num_ttft").is_none() => String::new(),
         None => format!("of {} requests", count("num_ttft")),
     };
     tile(
