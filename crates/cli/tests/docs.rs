@@ -89,3 +89,16 @@ fn links_lead_somewhere_and_every_page_is_in_the_book() {
     }
     assert!(lost.is_empty(), "{lost:#?}");
 }
+
+/// What the tutorials tell the reader to save is what their commands run on.
+#[test]
+fn the_scenarios_of_the_tutorials_are_those_that_run() {
+    let tutorial = Path::new(REPOSITORY).join("docs/tutorial");
+    for (page, file) in [("first-answer", "my.toml"), ("vllm-to-capacity", "plan.toml")] {
+        let text = std::fs::read_to_string(tutorial.join(format!("{page}.md"))).expect("a page");
+        let shown =
+            text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a scenario");
+        let run = std::fs::read_to_string(tutorial.join(format!("{page}.in/{file}"))).expect("a scenario");
+        assert_eq!(shown, run, "{page}");
+    }
+}

@@ -12,8 +12,8 @@ type Drawn<'s> = Result<(), DrawingAreaErrorKind<<SVGBackend<'s> as DrawingBacke
 
 /// Pixels; plotters writes 1/1.24 of it, so that this is about 12.
 const FONT_SIZE: i32 = 15;
-/// Width of a character of that size, on the safe side.
-const CHARACTER: i32 = 7;
+/// Width of two characters of that size, on the safe side.
+const TWO_CHARACTERS: i32 = 15;
 const LINE: i32 = 16;
 const RIGHT: i32 = 12;
 const GAP: i32 = 5;
@@ -44,7 +44,7 @@ impl Frame<'_> {
 
 fn width(text: &str) -> i32 {
     // Labels are short; one that is not is cut by the edge all the same.
-    i32::try_from(text.chars().count()).unwrap_or(WIDTH).min(WIDTH) * CHARACTER
+    i32::try_from(text.chars().count()).unwrap_or(WIDTH).min(WIDTH) * TWO_CHARACTERS / 2
 }
 
 fn style(colour: RGBColor, h: HPos, v: VPos) -> TextStyle<'static> {
@@ -61,7 +61,7 @@ pub(super) fn draw<'s>(chart: &Chart, area: &Area<'s>, colours: Colours) -> Draw
     }
     let title = if colours == Colours::Fixed { LINE + GAP } else { 0 };
     if title > 0 {
-        text(area, &chart.title, (8, 4), style(palette::INK, HPos::Left, VPos::Top))?;
+        text(area, &chart.title, (2, 4), style(palette::INK, HPos::Left, VPos::Top))?;
     }
     if chart.is_empty() {
         let middle = (WIDTH / 2, HEIGHT / 2);

@@ -74,7 +74,8 @@ fn curve(source: &Source<'_>, id: &str, title: &str, values: &[(f64, f64)], limi
         format!(" {} of {} kept {} ms.", whole(kept as u64), whole(n as u64), significant(Some(limit)))
     });
     let overloaded = source.folder.text("stability.verdict") == Some("overloaded") && id != "tpot";
-    let grows = if overloaded { " The server is overloaded: of a longer run all of these are larger." } else { "" };
+    let grows =
+        if overloaded { " The server is overloaded: of a longer run all of these are larger." } else { "" };
     let caption = format!("{} requests.{}{grows}", whole(n as u64), kept.unwrap_or_default());
     let chart = Chart {
         title: title.to_owned(),

@@ -2,7 +2,8 @@
 //! counters, and one for requests with the phases of each.
 //!
 //! Format: *Trace Event Format* (Google, 2016): complete events `X`, counters `C`, nestable asynchronous events `b`, `e` and
-//! `n`, metadata `M`. Times are microseconds with six decimals, so that picoseconds survive.
+//! `n`, metadata `M`. Times are microseconds, as numbers with a fraction: a
+//! double keeps nanoseconds for a hundred days.
 //!
 //! Every event is written when it is known; memory does not grow with the run.
 
@@ -32,7 +33,7 @@ pub struct PerfettoTrace {
     failure: Option<io::Error>,
 }
 
-/// Microseconds, exactly.
+/// Microseconds.
 fn micros(ps: u64) -> Value {
     const PS_PER_US: u64 = 1_000_000;
     let text = format!("{}.{:06}", ps / PS_PER_US, ps % PS_PER_US);
