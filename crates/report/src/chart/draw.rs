@@ -226,9 +226,8 @@ fn levels(marks: &[&Mark], frame: &Frame<'_>) -> Vec<i32> {
             let (left, right) = label_ends(mark, frame);
             let free =
                 |level: i32| taken.iter().all(|&(l, a, b)| l != level || right + GAP < a || left > b + GAP);
-            let level = (0..=taken.len() as i64)
-                .find_map(|level| i32::try_from(level).ok().filter(|&level| free(level)));
-            let level = level.unwrap_or(0);
+            // One of so many lines is free: each name is in one only.
+            let level = (0..).take(taken.len() + 1).find(|&level| free(level)).unwrap_or(0);
             taken.push((level, left, right));
             level
         })
