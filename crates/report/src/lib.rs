@@ -5,6 +5,7 @@
 //! | [`OutputDir`] | files that appear whole or not at all |
 //! | [`RequestsCsv`], [`StepsCsv`] | one row a request, one row a step, written as the run goes on |
 //! | [`RunReport`] | the run's `summary.json` and its table |
+//! | [`SteadyState`] | the verdict on a run's queue and the intervals of its latencies |
 //! | [`ReplicationsReport`] | means over replications with their intervals |
 //! | [`SweepReport`], [`Plot`] | the points of a sweep as CSV, JSON, table and SVG |
 //! | [`Document`] | a run's report: HTML, SVG, Markdown, CSV, JSON |
@@ -31,6 +32,7 @@ mod plot;
 mod replications_report;
 mod run_document;
 mod run_report;
+mod steady;
 mod sweep_document;
 mod sweep_report;
 mod table;
@@ -50,7 +52,8 @@ pub use paint::Screen;
 pub use plot::{Plot, PlotError, PlotPoint, Series};
 pub use replications_report::ReplicationsReport;
 pub use run_report::RunReport;
-pub use sweep_report::{PointStatus, SweepPointRow, SweepReport};
+pub use steady::SteadyState;
+pub use sweep_report::{Difference, PointStatus, SweepPointRow, SweepReport};
 pub use timeline::{Timeline, TimelineRow};
 pub use trace::{PerfettoTrace, PrometheusMetrics, Window};
 pub use vllm_bench::{BenchRecorder, BenchReport, BenchSettings};

@@ -42,6 +42,7 @@ mod one_by_one;
 mod program;
 mod replications;
 mod report;
+mod steady;
 mod sweep;
 mod theory;
 mod trace;

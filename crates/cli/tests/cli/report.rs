@@ -10,7 +10,17 @@ const EVIL: &str = "<script>alert(1)</script>";
 /// A small run that preempts, under a name that is markup.
 fn evil(bench: &Bench) {
     bench.write("evil.toml", format!("# {EVIL} & \"quotes\"\nname = \"{EVIL}\"\n{STARVED}"));
-    let args = ["run", "evil.toml", "--quiet", "--out", "out", "--report", "--set", "workload.requests=400"];
+    let args = [
+        "run",
+        "evil.toml",
+        "--quiet",
+        "--transient",
+        "--out",
+        "out",
+        "--report",
+        "--set",
+        "workload.requests=400",
+    ];
     bench.kendall(&args).succeeds();
 }
 

@@ -10,8 +10,17 @@ const STARVED: &str = include_str!("../../../../scenarios/kv-starved.toml");
 
 fn starved(bench: &Bench) -> Value {
     bench.write("starved.toml", STARVED);
-    let args =
-        ["run", "starved.toml", "--quiet", "--out", "out", "--steps", "--set", "workload.requests=300"];
+    let args = [
+        "run",
+        "starved.toml",
+        "--quiet",
+        "--transient",
+        "--out",
+        "out",
+        "--steps",
+        "--set",
+        "workload.requests=300",
+    ];
     bench.kendall(&args).succeeds();
     serde_json::from_str(&bench.read("out/summary.json")).expect("JSON")
 }
