@@ -175,6 +175,9 @@ pub(crate) struct SweepArgs {
     /// Write sweep.csv, sweep.json and a plot of each figure into this folder, and keep finished runs there meanwhile
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write report.html into the folder of --out too
+    #[arg(long, requires = "out")]
+    pub report: bool,
     /// Forget the runs that --out holds
     #[arg(long, requires = "out")]
     pub fresh: bool,
@@ -231,6 +234,9 @@ pub(crate) struct CapacityArgs {
     /// Threads; the result does not depend on it [default: one for each core]
     #[arg(long, value_name = "T", value_parser = threads)]
     pub threads: Option<usize>,
+    /// Write the search as one HTML page
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Print JSON instead of text
     #[arg(long)]
     pub json: bool,

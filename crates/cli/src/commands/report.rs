@@ -57,13 +57,25 @@ fn read(path: &Path) -> Result<Document, Failure> {
     of_run(path)
 }
 
+/// Writes the report of what a search or a sweep found as one page.
+pub(crate) fn write_page(path: &Path, json: &serde_json::Value) -> Result<(), Failure> {
+    write(path, &html(&of_value(path, json)?)?)
+}
+
 fn of_json(path: &Path) -> Result<Document, Failure> {
     let wrong = |reason: &str| Failure::Invalid(format!("{}: {reason}", path.display()));
     let text =
         std::fs::read_to_string(path).map_err(|error| wrong(&format!("cannot read this file: {error}")))?;
     let json = serde_json::from_str(&text).map_err(|error| wrong(&format!("this is no JSON: {error}")))?;
-    Document::of_sweep(&json).or_else(|| Document::of_capacity(&json)).ok_or_else(|| {
-        wrong("this is neither sweep.json nor what `kendall capacity --json` prints; name the folder of a run, or one of them")
+    of_value(path, &json)
+}
+
+fn of_value(path: &Path, json: &serde_json::Value) -> Result<Document, Failure> {
+    Document::of_sweep(json).or_else(|| Document::of_capacity(json)).ok_or_else(|| {
+        Failure::Invalid(format!(
+            "{}: this is neither sweep.json nor what `kendall capacity --json` prints; name the folder of a run, or one of them",
+            path.display()
+        ))
     })
 }
 
