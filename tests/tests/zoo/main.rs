@@ -8,8 +8,8 @@ mod cases;
 mod checks;
 mod tape;
 
-use kendall_serving::zoo::engines::{self, Engine};
 use kendall_serving::zoo::engines::orca::Reservation;
+use kendall_serving::zoo::engines::{self, Engine};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
@@ -78,8 +78,9 @@ zoo! {
 }
 
 fn reserve_flags() -> impl Strategy<Value = Engine> {
-    (1..=6_u32)
-        .prop_map(|batch| Engine::Reserve(engines::reserve::Settings { max_batch_size: batch, kv_tokens: None }))
+    (1..=6_u32).prop_map(|batch| {
+        Engine::Reserve(engines::reserve::Settings { max_batch_size: batch, kv_tokens: None })
+    })
 }
 
 fn static_flags() -> impl Strategy<Value = Engine> {
@@ -101,5 +102,6 @@ fn dynamic_flags() -> impl Strategy<Value = Engine> {
 }
 
 fn orca_flags(reservation: Reservation) -> impl Strategy<Value = Engine> {
-    (1..=6_u32).prop_map(move |max_batch_size| Engine::Orca(engines::orca::Settings { max_batch_size, reservation }))
+    (1..=6_u32)
+        .prop_map(move |max_batch_size| Engine::Orca(engines::orca::Settings { max_batch_size, reservation }))
 }
