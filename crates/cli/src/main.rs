@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Run(run) => commands::run(&run),
         Command::Calibrate(calibrate) => commands::calibrate(&calibrate),
+        Command::Validate(validate) => commands::validate(&validate),
         Command::Sweep(sweep) => commands::sweep(&sweep),
         Command::Capacity(capacity) => commands::capacity(&capacity),
         Command::Import(import) => commands::import(&import),

@@ -7,6 +7,7 @@
 //! | [`RunReport`] | the run's `summary.json` and its table |
 //! | [`ReplicationsReport`] | means over replications with their intervals |
 //! | [`SweepReport`], [`Plot`] | the points of a sweep as CSV, JSON, table and SVG |
+//! | [`Scatter`] | predicted against measured values as SVG |
 //! | [`BenchReport`] | the run as `vllm bench serve` prints and saves it |
 //!
 //! Architecture invariant: nothing here runs a simulation.
@@ -27,7 +28,7 @@ pub use csv_files::{RequestsCsv, StepsCsv};
 pub use csv_table::csv_table;
 pub use estimates::{FigureRow, MeanOverReplications};
 pub use output_dir::{OutputDir, OutputError, OutputFile, WrittenFile};
-pub use plot::{Plot, PlotError, PlotPoint, Series};
+pub use plot::{Plot, PlotError, PlotPoint, Scatter, ScatterPoints, Series};
 pub use replications_report::ReplicationsReport;
 pub use run_report::RunReport;
 pub use sweep_report::{PointStatus, SweepPointRow, SweepReport};

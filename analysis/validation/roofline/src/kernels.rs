@@ -59,8 +59,11 @@ pub(crate) fn fit(measured: &Path, efficiencies: &mut Efficiencies) -> Result<()
         if !has("MoE 16 bit") {
             kernels.moe16 = kernels.gemm16;
         }
-        // The fp8 table is of an untuned kernel, three times as slow as 16 bits: servers with fp8 experts are not.
-        kernels.moe8 = kernels.moe16;
+        if !has("MoE fp8") {
+            kernels.moe8 = kernels.moe16;
+        }
+        // No table has 4-bit experts: servers do.
+        kernels.moe4 = kernels.moe16;
     }
     for (all_reduce, files) in [
         (
@@ -207,7 +210,7 @@ fn families(measured: &Path, of: &Measured) -> Result<Vec<Family>> {
             predict: |device, s| device.experts(experts(s), s[0], WeightFormat::SIXTEEN_BITS),
         },
         Family {
-            name: "MoE fp8 (not fitted)",
+            name: "MoE fp8",
             cases: moe("fp8")?,
             predict: |device, s| device.experts(experts(s), s[0], WeightFormat::FP8),
         },
@@ -256,6 +259,7 @@ fn slots<'a>(kernels: &'a mut Kernels, family: &str) -> Vec<&'a mut f64> {
         "GEMM 16 bit" => corner(&mut kernels.gemm16),
         "GEMM fp8" => corner(&mut kernels.gemm8),
         "MoE 16 bit" => corner(&mut kernels.moe16),
+        "MoE fp8" => corner(&mut kernels.moe8),
         "decode attention" => vec![latency_us, row_kv_head_ns, bandwidth],
         _ => vec![compute, ramp_tokens],
     }

@@ -1,5 +1,6 @@
 //! Plots as SVG: a figure against a varied key, with the interval of each point.
 
+mod scatter;
 mod style;
 
 use std::ops::Range;
@@ -7,6 +8,8 @@ use std::ops::Range;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use thiserror::Error;
+
+pub use scatter::{Scatter, ScatterPoints};
 
 /// A point of a plot.
 #[derive(Debug, Clone, Copy, PartialEq)]

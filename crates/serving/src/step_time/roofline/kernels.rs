@@ -88,8 +88,8 @@ impl<'a> Device<'a> {
     /// Gate, up and down products of the experts that `tokens` tokens touch.
     pub fn experts(&self, experts: Experts, tokens: f64, weights: WeightFormat) -> f64 {
         let fp8 = self.fp8_flop_per_s().filter(|_| weights.fp8_compute);
-        let (corner, peak) =
-            fp8.map_or((&self.kernels.moe16, self.peak16()), |peak| (&self.kernels.moe8, peak));
+        let of_16_bits = if weights.bytes < 1.0 { &self.kernels.moe4 } else { &self.kernels.moe16 };
+        let (corner, peak) = fp8.map_or((of_16_bits, self.peak16()), |peak| (&self.kernels.moe8, peak));
         let weights_of_one = 3.0 * experts.hidden * experts.width;
         let rows = tokens * experts.per_token;
         let bytes = experts.touched(tokens) * weights_of_one * weights.bytes
