@@ -20,9 +20,15 @@ pub fn known_model(of: ModelName<'_>) -> Result<Model, String> {
     let mut found = by_name(of.name)?.clone();
     let precision = of.precision.to_lowercase();
     if precision.starts_with("fp8") || precision.starts_with("w8a8-fp8") {
-        found.weight_precision = WeightPrecision::Fp8;
+        // The catalogue may know more: how the scales of fp8 weights are laid out.
+        if found.weight_precision != WeightPrecision::Fp8Block {
+            found.weight_precision = WeightPrecision::Fp8;
+        }
     } else if precision.starts_with("bf16") || precision.starts_with("fp16") {
-        if matches!(found.weight_precision, WeightPrecision::Mxfp4 | WeightPrecision::Fp8) {
+        if matches!(
+            found.weight_precision,
+            WeightPrecision::Mxfp4 | WeightPrecision::Fp8 | WeightPrecision::Fp8Block
+        ) {
             return Err(format!(
                 "the catalogue has {} in {:?} only, and precision is \"{}\"",
                 found.name, found.weight_precision, of.precision
