@@ -21,7 +21,7 @@ mod simulation;
 pub mod step_time;
 pub mod workload;
 
-pub use cost::{BusyTime, Cost, CostModel, IDLE_SHARE};
+pub use cost::{Cost, CostModel, IDLE_SHARE};
 pub use engine::{
     Arrival, BatchDefaults, BatchSettings, ConfigError, Engine, EngineConfig, EngineGauges, EngineTotals,
     EngineVersion, Replica, SchedulingPolicy, SelfPreemption, VersionDefaults, VersionError, Wake,
