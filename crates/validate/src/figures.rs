@@ -115,7 +115,7 @@ impl Figures {
 
     /// The figures of simulated requests: latencies of those that were answered, their rate from the first send to the
     /// last departure of any.
-    pub(crate) fn simulated<'a>(records: impl Iterator<Item = &'a Record> + Clone) -> Self {
+    pub fn simulated<'a>(records: impl Iterator<Item = &'a Record> + Clone) -> Self {
         let mut figures = Self::default();
         let answered = records.clone().filter(|record| record.status == RequestStatus::Finished);
         let of = |value: fn(&Record) -> Option<f64>| answered.clone().filter_map(value).collect();

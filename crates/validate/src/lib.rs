@@ -34,6 +34,6 @@ pub use names::{ModelName, known_model};
 pub use peers::{PeerError, Peers};
 pub use replay::{Record, Replay, simulate};
 pub use server::{MeasuredServer, StepTimeChoice};
-pub use session::{Session, Stage, sessions};
+pub use session::{Session, Skipped, Stage, sessions};
 pub use table::{Table, TableError};
 pub use validation::{Compared, RowResult, SummaryLine, Validation, ape_percent, validate};

@@ -1,15 +1,20 @@
-//! Experts with 4-bit weights: no table has their kernels, servers of gpt-oss-120b do. One number is fitted to half of the
-//! servers: the share of the peak at which the kernel computes. The other half is reported.
+//! Experts with 4-bit weights, and with a scale for each block of fp8 weights: no table has kernels that servers use,
+//! servers of gpt-oss-120b and MiniMax-M2.5 do. One number each is fitted to half of the servers: the share of the peak at
+//! which the kernel computes. The other half is reported.
 
 use std::path::Path;
 
 use anyhow::Result;
-use kendall_serving::step_time::roofline::Efficiencies;
+use kendall_serving::step_time::roofline::{Corner, Efficiencies, Kernels};
 use kendall_validate::{Peers, StepTimeChoice, Table, Validation, validate};
 
 use crate::numbers::{median, robust};
 
-const MODEL: &str = "gpt-oss";
+/// Part of a model's name, and the kernel of its experts.
+type Kind = (&'static str, fn(&mut Kernels) -> &mut Corner);
+
+const KINDS: [Kind; 2] =
+    [("gpt-oss", |kernels| &mut kernels.moe4), ("MiniMax-M2.5", |kernels| &mut kernels.moe8_block)];
 
 /// Servers whose figures contradict their columns: 5 ms a token with 512 requests in flight.
 const CONTRADICTORY: &str = "_c512_";
@@ -22,20 +27,32 @@ fn is_fitted(experiment: &str) -> bool {
     experiment.bytes().map(u32::from).sum::<u32>() % 2 == 0
 }
 
-fn servers(measured: &Path, fitted: bool) -> Result<Table> {
+fn servers(measured: &Path, name: &str, fitted: bool) -> Result<Table> {
     let all = Table::of_servers(&measured.join("e2e_measured.csv"))?;
     Ok(all.of_experiments(|experiment, model| {
-        model.contains(MODEL) && !experiment.contains(CONTRADICTORY) && is_fitted(experiment) == fitted
+        model.contains(name) && !experiment.contains(CONTRADICTORY) && is_fitted(experiment) == fitted
     }))
 }
 
-/// Sets the computing share of 4-bit experts of the generation that the servers have.
+/// Sets the computing shares of the experts of the generation that the servers have.
 pub(crate) fn fit(measured: &Path, efficiencies: &mut Efficiencies) -> Result<()> {
+    for (name, corner) in KINDS {
+        fit_kind(&servers(measured, name, true)?, corner, efficiencies);
+    }
+    Ok(())
+}
+
+fn fit_kind(table: &Table, corner: fn(&mut Kernels) -> &mut Corner, efficiencies: &mut Efficiencies) {
     const ROUNDS: usize = 14;
-    let table = servers(measured, true)?;
+    let with = |log_compute: f64, efficiencies: &Efficiencies| {
+        let mut changed = efficiencies.clone();
+        for kernels in changed.kernels.iter_mut().filter(|kernels| kernels.architecture == "Hopper") {
+            corner(kernels).compute = libm::exp(log_compute);
+        }
+        changed
+    };
     let cost = |log_compute: f64| {
-        let changed = with(efficiencies, libm::exp(log_compute));
-        let errors = errors(&simulated(&table, &changed), TTFT_WEIGHT);
+        let errors = errors(&simulated(table, &with(log_compute, efficiencies)), TTFT_WEIGHT);
         errors.into_iter().map(|(_, error)| robust(error)).sum::<f64>()
     };
     // The golden section between 3 % and 100 % of the peak (Kiefer 1953).
@@ -49,16 +66,7 @@ pub(crate) fn fit(measured: &Path, efficiencies: &mut Efficiencies) -> Result<()
             low = left;
         }
     }
-    *efficiencies = with(efficiencies, libm::exp(f64::midpoint(low, high)));
-    Ok(())
-}
-
-fn with(efficiencies: &Efficiencies, compute: f64) -> Efficiencies {
-    let mut changed = efficiencies.clone();
-    for kernels in changed.kernels.iter_mut().filter(|kernels| kernels.architecture == "Hopper") {
-        kernels.moe4.compute = compute;
-    }
-    changed
+    *efficiencies = with(f64::midpoint(low, high), efficiencies);
 }
 
 fn simulated(table: &Table, efficiencies: &Efficiencies) -> Validation {
@@ -79,19 +87,20 @@ fn errors(validation: &Validation, ttft_weight: f64) -> Vec<(&'static str, f64)>
 
 /// Prints the errors of the servers that were not fitted.
 pub(crate) fn report(measured: &Path, efficiencies: &Efficiencies) -> Result<()> {
-    println!("servers of {MODEL}, the half that was not fitted\n");
-    let table = servers(measured, false)?;
-    let errors = errors(&simulated(&table, efficiencies), 1.0);
-    println!("| figure | rows | median error | median absolute error |\n|---|---|---|---|");
-    for metric in ["ttft_mean", "tpot_mean"] {
-        let of: Vec<f64> =
-            errors.iter().filter(|(of, _)| *of == metric).map(|(_, e)| libm::exp(*e) - 1.0).collect();
-        println!(
-            "| {metric} | {} | {:+.1} % | {:.1} % |",
-            of.len(),
-            100.0 * median(of.clone()),
-            100.0 * median(of.iter().map(|error| error.abs()).collect())
-        );
+    println!("servers of expert models, the half that was not fitted\n");
+    println!("| model | figure | rows | median error | median absolute error |\n|---|---|---|---|---|");
+    for (name, _) in KINDS {
+        let errors = errors(&simulated(&servers(measured, name, false)?, efficiencies), 1.0);
+        for metric in ["ttft_mean", "tpot_mean"] {
+            let of: Vec<f64> =
+                errors.iter().filter(|(of, _)| *of == metric).map(|(_, e)| libm::exp(*e) - 1.0).collect();
+            println!(
+                "| {name} | {metric} | {} | {:+.1} % | {:.1} % |",
+                of.len(),
+                100.0 * median(of.clone()),
+                100.0 * median(of.iter().map(|error| error.abs()).collect())
+            );
+        }
     }
     println!();
     Ok(())

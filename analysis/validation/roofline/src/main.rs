@@ -70,7 +70,7 @@ fn is_fitted(experiment: &Experiment) -> bool {
     const OVERLOADED: [&str; 2] = ["h100-llama-2-7b-tp1-reasoning", "h100-qwen3-14b-w5-agg18"];
     experiment.gpu.starts_with("H100")
         && experiment.async_scheduling
-        && experiment.concurrency.is_none()
+        && !experiment.is_closed
         && !OVERLOADED.contains(&experiment.name.as_str())
 }
 

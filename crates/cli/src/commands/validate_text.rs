@@ -170,7 +170,7 @@ fn by_text<'a>(pairs: impl Iterator<Item = (&'a str, &'a RowResult)>) -> Option<
     if texts.is_empty() {
         return None;
     }
-    let mut table = plain(["rows", "what", "first"], 0);
+    let mut table = plain(["rows", "what", "first"], 3);
     for (text, rows) in texts {
         let first = rows.first().map(|row| format!("{} {}", row.experiment, row.stage)).unwrap_or_default();
         table.add_row([rows.len().to_string(), text.to_owned(), first]);
