@@ -46,7 +46,7 @@ Examples:
   kendall run scenarios/quickstart.toml --precision 5%       as many runs as that takes
   kendall run --gpu A10G --vllm @serve.sh --bench 'vllm bench serve --request-rate 4 --num-prompts 300'
 
-Exit codes: 0 ok, 1 the run failed or stalled, 2 invalid input, 130 interrupted.")]
+Exit codes: 0 ok, 1 the run failed or stalled or --precision was not reached, 2 invalid input, 130 interrupted (143 by SIGTERM).")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct RunArgs {
     /// Scenario file (TOML); without one, the embedded quick start: a 1.5B model on one A10G
@@ -83,6 +83,10 @@ pub(crate) struct RunArgs {
     /// Write steps.csv too: one row for each engine step
     #[arg(long, requires = "out")]
     pub steps: bool,
+    /// Take the workload as the finite one that is played: figures describe its requests from an empty start to the last one,
+    /// also where the server is overloaded, and no steady state
+    #[arg(long, conflicts_with_all = ["replications", "precision"])]
+    pub transient: bool,
     /// Schedule every request of every step by itself: slower, with the same results to the bit
     #[arg(long)]
     pub one_by_one: bool,
@@ -126,6 +130,7 @@ pub(crate) struct ReplicationArgs {
 Examples:
   kendall sweep scenarios/quickstart.toml --vary workload.arrivals.rate_per_s=2:12:2
   kendall sweep scenarios/quickstart.toml --vary workload.arrivals.rate_per_s=4,8 --vary server.max_num_seqs=16,32,64 --out results
+  kendall sweep scenarios/quickstart.toml --vary server.max_num_seqs=16,32,64 --baseline server.max_num_seqs=16
   kendall sweep scenarios/trace.toml --vary workload.trace.time_scale=1.0:0.4:-0.1
 
 All points meet the same random numbers. A sweep with --out that was killed goes on where it was.
@@ -141,6 +146,10 @@ pub(crate) struct SweepArgs {
     /// Go through the values of several keys together, instead of all combinations
     #[arg(long)]
     pub paired: bool,
+    /// Compare each point with the one that has this value of a varied key (and the same values of the others), replication
+    /// by replication; several keys name one point
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub baseline: Vec<String>,
     /// Change a key of all points, for instance `server.max_num_seqs=32`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -459,6 +468,10 @@ Exit codes: 0 all schedules agree in every field, 1 one differs, 2 invalid input
 pub(crate) struct ConformanceArgs {
     /// Folder with *.scenario.json and *.golden.json.gz
     pub dir: PathBuf,
+    /// Take the workload as the finite one that is played: figures describe its requests from an empty start to the last one,
+    /// also where the server is overloaded, and no steady state
+    #[arg(long, conflicts_with_all = ["replications", "precision"])]
+    pub transient: bool,
     /// Schedule every request of every step by itself: slower, with the same result
     #[arg(long)]
     pub one_by_one: bool,

@@ -1,9 +1,10 @@
 //! The `kendall` command: arguments, files, progress. No model lives here.
 //!
 //! Exit codes: 0 ok; 1 the run failed (it stalled, a schedule differs, a file cannot be written); 2 usage or invalid
-//! input; 130 interrupted.
+//! input; 130 interrupted, 143 asked to end (SIGTERM).
 
 mod args;
+mod changes;
 mod commands;
 mod exit;
 mod import;

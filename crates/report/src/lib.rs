@@ -5,6 +5,7 @@
 //! | [`OutputDir`] | files that appear whole or not at all |
 //! | [`RequestsCsv`], [`StepsCsv`] | one row a request, one row a step, written as the run goes on |
 //! | [`RunReport`] | the run's `summary.json` and its table |
+//! | [`SteadyState`] | the verdict on a run's queue and the intervals of its latencies |
 //! | [`ReplicationsReport`] | means over replications with their intervals |
 //! | [`SweepReport`], [`Plot`] | the points of a sweep as CSV, JSON, table and SVG |
 //! | [`Scatter`] | predicted against measured values as SVG |
@@ -20,6 +21,7 @@ mod output_dir;
 mod plot;
 mod replications_report;
 mod run_report;
+mod steady;
 mod sweep_report;
 mod table;
 mod vllm_bench;
@@ -31,5 +33,6 @@ pub use output_dir::{OutputDir, OutputError, OutputFile, WrittenFile};
 pub use plot::{Plot, PlotError, PlotPoint, Scatter, ScatterPoints, Series};
 pub use replications_report::ReplicationsReport;
 pub use run_report::RunReport;
-pub use sweep_report::{PointStatus, SweepPointRow, SweepReport};
+pub use steady::SteadyState;
+pub use sweep_report::{Difference, PointStatus, SweepPointRow, SweepReport};
 pub use vllm_bench::{BenchRecorder, BenchReport, BenchSettings};

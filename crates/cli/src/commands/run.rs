@@ -7,23 +7,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kendall_des::{SimDuration, SimTime, Streams};
 use kendall_report::{
-    BenchRecorder, BenchReport, OutputDir, OutputError, RequestsCsv, RunReport, StepsCsv, WrittenFile,
+    BenchRecorder, BenchReport, OutputDir, OutputError, RequestsCsv, RunReport, SteadyState, StepsCsv,
+    WrittenFile,
 };
 use kendall_serving::scenario::{Resolved, Server};
 use kendall_serving::{
-    ClassGoodput, DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation, SimulationConfig,
-    SimulationError, StepRecord,
+    ClassGoodput, DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation,
+    SimulationConfig, SimulationError, StepRecord, Workload,
 };
+use kendall_study::{NumberInSystem, RunLatencies, SAMPLE};
+use kendall_theory::output::Horizon;
 
 use crate::args::RunArgs;
 use crate::exit::{Failure, print};
 use crate::progress::{Progress, interrupt_flag};
 use crate::scenario_file::ScenarioFile;
-use crate::study::cost_model;
+use crate::study::{cost_model, horizon, stability};
 use crate::vllm::{self, Bench, Imported};
 use crate::workload::{self, Prepared};
 
 use super::replications::replications;
+
+/// What stands below figures in the layout of a benchmark.
+const BENCH_NOTE: &str =
+    "These figures describe the requests of this benchmark, a transient, so they have no intervals.\n";
+
+/// One request in so many is read again for the load of a run.
+const REQUESTS_A_SAMPLE: u64 = 64;
+/// But not fewer than this.
+const FEWEST_SAMPLED: u64 = 500;
 
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let Imported { file, bench, ignored, warnings } = vllm::import(args)?;
@@ -65,6 +77,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::Interrupted);
     }
     let summary = watcher.metrics.summary(end.end);
+    let again = prepared.begin(&file, Streams::new(seed, 0))?.requests;
+    // A benchmark sends so many requests and ends.
+    let horizon = if args.transient || bench.is_some() { Horizon::Finite } else { horizon(&file) };
+    let steady = watcher.steady(&file, &resolved.simulation, horizon, again, args.replications.confidence)?;
     let report = RunReport {
         kendall_version: env!("CARGO_PKG_VERSION"),
         name: &file.name,
@@ -77,6 +93,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             model.of(summary.duration_s, summary.total_output_tokens, watcher.metrics.busy_share(end.end))
         }),
         metrics: summary.clone(),
+        steady,
         notes: &warnings,
     };
     let json = format!("{:#}\n", report.to_json());
@@ -97,7 +114,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         json
     } else {
         let text = match &played {
-            Some((_, played)) => played.to_text() + &report.warnings_text(),
+            Some((_, played)) => played.to_text() + BENCH_NOTE + &report.warnings_text(),
             None => report.to_table(),
         };
         text + &if args.ledger { ledger(&resolved.ledger) } else { String::new() }
@@ -160,6 +177,8 @@ struct Watcher {
     progress: Progress,
     interrupted: Arc<AtomicBool>,
     classes: ClassGoodput,
+    latencies: RunLatencies,
+    number: NumberInSystem,
 }
 
 /// What is left of a watcher.
@@ -188,6 +207,29 @@ impl Watcher {
             progress: Progress::new(None, true),
             interrupted,
             classes: ClassGoodput::new(prepared.classes(), resolved.goodput),
+            latencies: RunLatencies::new(*replicas),
+            number: NumberInSystem::new(*replicas),
+        })
+    }
+
+    /// What the run says about the steady state. `requests` are its own once more.
+    fn steady(
+        &self,
+        file: &ScenarioFile,
+        simulation: &SimulationConfig,
+        horizon: Horizon,
+        requests: Box<dyn Workload + Send>,
+        confidence: f64,
+    ) -> Result<SteadyState, Failure> {
+        let drift = self.number.drift(confidence).ok();
+        let sample = (self.latencies.departed_so_far() / REQUESTS_A_SAMPLE).clamp(FEWEST_SAMPLED, SAMPLE);
+        let stability = stability(file, simulation, horizon, requests, sample, drift.as_ref())?;
+        Ok(SteadyState {
+            verdict: stability.verdict,
+            reason: stability.reason(),
+            load: stability.load.and_then(|load| load.load),
+            confidence,
+            intervals: self.latencies.intervals(&self.metrics, confidence),
         })
     }
 
@@ -211,6 +253,8 @@ impl Observer for Watcher {
 
     fn departed(&mut self, record: &RequestRecord) {
         self.metrics.departed(record);
+        self.latencies.departed(record, &self.metrics);
+        self.number.departed(record.arrival);
         self.classes.departed(record);
         if let Some(bench) = &mut self.bench {
             bench.departed(record);
@@ -223,6 +267,7 @@ impl Observer for Watcher {
 
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
+        self.number.gauges(replica, now, gauges);
     }
 
     fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {

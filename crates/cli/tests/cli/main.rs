@@ -43,6 +43,7 @@ mod one_by_one;
 mod profiles;
 mod program;
 mod replications;
+mod steady;
 mod sweep;
 mod theory;
 mod traces;
