@@ -96,8 +96,7 @@ pub fn play<W: Workloads>(
     let workload = workloads.open(replication).map_err(RunError::Workload)?;
     let config = &setting.simulation;
     let metrics = RunMetrics::new(&config.engine, config.replicas, setting.goodput);
-    let seen =
-        Seen { metrics, number: NumberInSystem::new(config.replicas) };
+    let seen = Seen { metrics, number: NumberInSystem::new(config.replicas) };
     let (end, seen) = observe(config, workload, workloads.streams(replication), seen, watch)?;
     let busy = seen.metrics.busy_share(end.end);
     let metrics = seen.metrics.summary(end.end);

@@ -144,7 +144,11 @@ impl RunLatencies {
         let of = |batches: &RunBatches, metric| Some(within(metric, batches.intervals(confidence, NS_A_MS)));
         let metric = kept(metrics);
         let [ttft, tpot, e2el, queue] = std::array::from_fn(|i| {
-            if self.departed < ONE_BY_ONE { of(&self.column(i), metric[i]) } else { of(&self.kept[i], metric[i]) }
+            if self.departed < ONE_BY_ONE {
+                of(&self.column(i), metric[i])
+            } else {
+                of(&self.kept[i], metric[i])
+            }
         });
         let itl = self.itl.as_ref().and_then(|(batches, _)| of(batches, metrics.itl()));
         [ttft, tpot, itl, e2el, queue]

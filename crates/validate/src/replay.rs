@@ -1,5 +1,7 @@
 //! The simulation of a session.
 
+use std::collections::BTreeMap;
+
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::step_time::roofline::Efficiencies;
 use kendall_serving::workload::ConcurrencyLimited;
@@ -90,11 +92,11 @@ pub fn simulate(
 }
 
 fn play(session: &Session, config: &SimulationConfig, most: usize) -> Result<Vec<Record>, String> {
-    let mut sent: Vec<usize> = Vec::new();
+    let mut sent: BTreeMap<usize, usize> = BTreeMap::new();
     let mut taken = |stage: usize| {
-        sent.resize(sent.len().max(stage + 1), 0);
-        sent[stage] += 1;
-        sent[stage] <= most
+        let of_stage = sent.entry(stage).or_default();
+        *of_stage += 1;
+        *of_stage <= most
     };
     let requests = session.load.requests.iter().filter(|(stage, _)| taken(*stage));
     let (stages, specs): (Vec<usize>, Vec<_>) = requests.cloned().unzip();

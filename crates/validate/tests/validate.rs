@@ -153,6 +153,20 @@ fn recorded_arrivals_are_replayed() {
 }
 
 #[test]
+fn recorded_stages_may_have_any_number() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let last = usize::MAX;
+    let trace = format!("stage,arrival_s,prompt_tokens,output_tokens\n0,0.0,100,10\n{last},5.0,100,10\n,7.0,100,10\n");
+    fs::write(folder.path().join("requests.csv"), trace).expect("a file");
+    let stage = last.to_string();
+    let change = ("request_trace", "requests.csv");
+    let rows = [row(&[change]), row(&[change, ("stage", &stage)])];
+    let validation = run(&table(folder.path(), &rows));
+    let completed = |row: usize| validation.rows[row].metrics["completed"].predicted as u64;
+    assert_eq!((completed(0), completed(1)), (2, 1), "what has no stage counts to the first");
+}
+
+#[test]
 fn a_missing_recording_is_drawn_instead_and_said() {
     let validation = of_rows(&[row(&[("request_trace", "nowhere.csv")])]);
     assert_eq!(validation.rows[0].reason, None);

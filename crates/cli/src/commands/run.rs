@@ -12,8 +12,8 @@ use kendall_report::{
 };
 use kendall_serving::scenario::{Resolved, Server};
 use kendall_serving::{
-    ClassGoodput, DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation,
-    SimulationConfig, SimulationError, StepRecord, Workload,
+    ClassGoodput, DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation, SimulationConfig,
+    SimulationError, StepRecord, Workload,
 };
 use kendall_study::{NumberInSystem, RunLatencies, SAMPLE};
 use kendall_theory::output::Horizon;
