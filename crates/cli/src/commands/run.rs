@@ -51,6 +51,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     if args.replications.replications.is_some() || args.replications.precision.is_some() {
         return replications(args, &file, &resolved, seed, warnings);
     }
+    if args.replications.parameter_uncertainty.is_some() {
+        let message =
+            "--parameter-uncertainty: a single run has no interval to compare with: add --replications N";
+        return Err(Failure::Invalid(message.into()));
+    }
     let prepared = workload::prepare(&file)?;
     let ready = prepared.begin(&file, Streams::new(seed, 0))?;
     // Before the first temporary file: an interrupt must not leave one behind.
