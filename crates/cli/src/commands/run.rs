@@ -275,6 +275,7 @@ impl Observer for Watcher {
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
         self.number.gauges(replica, now, gauges);
+        self.latencies.step_over(&self.metrics);
         if let Some(timeline) = &mut self.timeline {
             timeline.gauges(replica, now, gauges);
         }
