@@ -84,8 +84,15 @@ impl Sweep<'_> {
     }
 
     fn verdict(&self) -> Verdict {
-        let with = |wanted: &str| self.points.iter().filter(|point| status(point) == wanted).count();
-        let (overloaded, near) = (with("overloaded"), with("near capacity"));
+        let mut statuses: Vec<(&str, usize)> = Vec::new();
+        for point in self.points {
+            match statuses.iter_mut().find(|(known, _)| *known == status(point)) {
+                Some((_, count)) => *count += 1,
+                None => statuses.push((status(point), 1)),
+            }
+        }
+        let statuses: Vec<String> =
+            statuses.iter().map(|(status, count)| format!("{count} {status}")).collect();
         let kept: Vec<String> = self
             .points
             .iter()
@@ -115,11 +122,7 @@ impl Sweep<'_> {
                 (true, n) if n == self.points.len() => Level::Good,
                 (true, _) => Level::Mixed,
             },
-            headline: format!(
-                "{} points: {} stable, {near} near capacity, {overloaded} overloaded",
-                self.points.len(),
-                with("completed")
-            ),
+            headline: format!("{} points: {}", self.points.len(), statuses.join(", ")),
             question: None,
             answer,
             warnings: warnings.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
