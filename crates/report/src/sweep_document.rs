@@ -188,8 +188,9 @@ impl Sweep<'_> {
             .points
             .iter()
             .map(|point| {
-                let others: Vec<String> = (1..self.keys.len()).map(|key| self.value(point, key)).collect();
-                let name = others.join(", ");
+                let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
+                let other = |key: usize| format!("{} {}", last(self.keys[key]), self.value(point, key));
+                let name = (1..self.keys.len()).map(other).collect::<Vec<_>>().join(", ");
                 series.iter().position(|known| *known == name).unwrap_or_else(|| {
                     series.push(name);
                     series.len() - 1
