@@ -154,5 +154,6 @@ fn without_chunks(step: &BatchShape, own: &BatchShape) -> BatchShape {
         prefill_attention: own.prefill_attention,
         prefill_seqs: own.prefill_seqs,
         prefill_squares: own.prefill_squares,
+        idle_seqs: step.idle_seqs,
     }
 }

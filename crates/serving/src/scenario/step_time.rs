@@ -8,7 +8,7 @@ use super::{ScenarioError, Server, StepTime};
 use crate::catalog::{self, Gpu, Model, Profile, SamplerKind};
 use crate::engine::{EngineConfig, EngineVersion};
 use crate::step_time::roofline::{Deployment, Efficiencies, Limits};
-use crate::step_time::{RooflineSteps, StepTimeModel};
+use crate::step_time::{CurveError, CurveSteps, RooflineSteps, StepTimeModel};
 
 /// What is known of the error of an estimate: `analysis/validation/roofline`.
 pub const ESTIMATE_ERROR: &str = "31 measured stages of servers of 9 models on an H100, each predicted without its model: \
@@ -58,6 +58,15 @@ pub(super) fn resolve_step_time(
     if let Some(StepTime::Linear(coefficients)) = &server.step_time {
         ledger.add("step_time", "linear".into(), "scenario".into(), Treatment::Modelled, "");
         return Ok(((*coefficients).into(), StepTimeSource::Scenario));
+    }
+    if let Some(StepTime::Curve(coefficients)) = &server.step_time {
+        let curve = CurveSteps::new(*coefficients, engine.max_num_seqs, engine.max_num_batched_tokens)
+            .map_err(|CurveError { field, value, reason }| {
+                at(&format!("step_time.{field}"), &format!("{value}: {reason}"))
+            })?;
+        let note = "prompts by the token, decode steps by the request: contexts play no part";
+        ledger.add("step_time", "curve".into(), "scenario".into(), Treatment::Modelled, note);
+        return Ok((curve.into(), StepTimeSource::Scenario));
     }
     let (gpu, model) = hardware.both("give linear `step_time` coefficients")?;
     let sixteen_bits = server.kv_cache_dtype.unwrap_or_default().bytes() == 2;
