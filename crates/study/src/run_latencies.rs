@@ -32,6 +32,9 @@ pub struct RunLatencies {
     schedule: Schedule,
     /// `None` with several replicas: one may be told of its tokens later than another of a departure.
     itl: Option<(RunBatches, Schedule)>,
+    /// A batch of token gaps ends when this step is over: within it, gaps and departures come in an order that depends on
+    /// how the engine describes them.
+    itl_due: bool,
 }
 
 /// When batches end.
@@ -78,6 +81,7 @@ impl RunLatencies {
             kept: Default::default(),
             schedule: Schedule { every: BATCH, next: ONE_BY_ONE },
             itl: (replicas == 1).then(|| (RunBatches::default(), every)),
+            itl_due: false,
         }
     }
 
@@ -131,13 +135,31 @@ impl RunLatencies {
             self.schedule.advance(paired);
         }
         self.next = self.schedule.next;
-        if let Some((batches, schedule)) = &mut self.itl {
+        if let Some((_, schedule)) = &mut self.itl {
             if self.departed == schedule.next {
-                let paired = batches.close(totals(metrics.itl()), counts(metrics.itl()));
-                schedule.advance(paired);
+                (self.itl_due, schedule.next) = (true, u64::MAX);
             }
             self.next = self.next.min(schedule.next);
         }
+    }
+
+    /// The replica's state is reported: a step is over.
+    #[inline]
+    pub fn step_over(&mut self, metrics: &RunMetrics) {
+        if self.itl_due {
+            self.end_of_itl_batch(metrics);
+        }
+    }
+
+    #[cold]
+    fn end_of_itl_batch(&mut self, metrics: &RunMetrics) {
+        self.itl_due = false;
+        let Some((batches, schedule)) = &mut self.itl else { return };
+        if batches.close(totals(metrics.itl()), counts(metrics.itl())) {
+            schedule.every *= 2;
+        }
+        schedule.next = self.departed + schedule.every;
+        self.next = self.next.min(schedule.next);
     }
 
     /// The intervals in milliseconds, in the order of reports: time to first token, time per output token, gaps between

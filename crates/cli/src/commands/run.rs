@@ -263,6 +263,7 @@ impl Observer for Watcher {
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
         self.number.gauges(replica, now, gauges);
+        self.latencies.step_over(&self.metrics);
     }
 
     fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
