@@ -32,9 +32,8 @@ pub struct RunLatencies {
     schedule: Schedule,
     /// `None` with several replicas: one may be told of its tokens later than another of a departure.
     itl: Option<(RunBatches, Schedule)>,
-    /// A batch of token gaps ends when this step is over: within it, gaps and departures come in an order that depends on
-    /// how the engine describes them.
-    itl_due: bool,
+    /// Whether a batch of token gaps ends with the step that is being told of.
+    itl_ends: bool,
 }
 
 /// When batches end.
@@ -81,7 +80,7 @@ impl RunLatencies {
             kept: Default::default(),
             schedule: Schedule { every: BATCH, next: ONE_BY_ONE },
             itl: (replicas == 1).then(|| (RunBatches::default(), every)),
-            itl_due: false,
+            itl_ends: false,
         }
     }
 
@@ -137,29 +136,33 @@ impl RunLatencies {
         self.next = self.schedule.next;
         if let Some((_, schedule)) = &mut self.itl {
             if self.departed == schedule.next {
-                (self.itl_due, schedule.next) = (true, u64::MAX);
+                self.itl_ends = true;
+                schedule.next += schedule.every;
             }
             self.next = self.next.min(schedule.next);
         }
     }
 
-    /// The replica's state is reported: a step is over.
+    /// A step is over, and `metrics` have been told of all of it. The tokens of one step are told of in another order when it
+    /// is computed by itself, so batches of them end here and not with a departure.
     #[inline]
     pub fn step_over(&mut self, metrics: &RunMetrics) {
-        if self.itl_due {
+        if self.itl_ends {
             self.end_of_itl_batch(metrics);
         }
     }
 
     #[cold]
     fn end_of_itl_batch(&mut self, metrics: &RunMetrics) {
-        self.itl_due = false;
-        let Some((batches, schedule)) = &mut self.itl else { return };
-        if batches.close(totals(metrics.itl()), counts(metrics.itl())) {
+        self.itl_ends = false;
+        if let Some((batches, schedule)) = &mut self.itl
+            && batches.close(totals(metrics.itl()), counts(metrics.itl()))
+        {
+            // The end that was set a moment ago is that of a batch of the old length.
+            schedule.next += schedule.every;
             schedule.every *= 2;
+            self.next = self.schedule.next.min(schedule.next);
         }
-        schedule.next = self.departed + schedule.every;
-        self.next = self.next.min(schedule.next);
     }
 
     /// The intervals in milliseconds, in the order of reports: time to first token, time per output token, gaps between
