@@ -16,6 +16,8 @@ const ITL_BATCH: u64 = 128;
 /// Stands for a latency that a request does not have.
 const NONE: u64 = u64::MAX;
 const NS_A_MS: f64 = 1e6;
+/// Largest relative width of a bucket of a batch.
+const BATCH_RESOLUTION: f64 = 1.0 / 128.0;
 
 /// Time to first token, time per output token, end to end, queue.
 const KEPT: usize = 4;
@@ -180,13 +182,18 @@ impl RunLatencies {
     }
 }
 
-/// Ends of buckets may lie beyond the smallest and the largest observation.
+/// The metric's own quantiles are finer than those of batches: the ends move by what they say of the estimate, by a bucket
+/// of a batch at most, and stay within what was observed.
 fn within(metric: &LatencyMetric, mut intervals: RunIntervals) -> RunIntervals {
     let Some((min, max)) = metric.tally().min().zip(metric.tally().max()) else { return intervals };
-    let clamp = |value: f64| value.clamp(min.as_millis_f64(), max.as_millis_f64());
+    let (min, max) = (min.as_millis_f64(), max.as_millis_f64());
     for interval in intervals.percentiles.iter_mut().flatten() {
-        interval.estimate = clamp(interval.estimate);
-        (interval.low, interval.high) = (clamp(interval.low), clamp(interval.high));
+        let finer = metric.quantile_ms(interval.p).filter(|_| interval.estimate > 0.0);
+        let ratio = finer.map_or(1.0, |finer| finer / interval.estimate);
+        let ratio = ratio.clamp(1.0 - BATCH_RESOLUTION, 1.0 + BATCH_RESOLUTION);
+        for end in [&mut interval.estimate, &mut interval.low, &mut interval.high] {
+            *end = (*end * ratio).clamp(min, max);
+        }
     }
     intervals
 }
