@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Calibrate(calibrate) => commands::calibrate(&calibrate),
         Command::Sweep(sweep) => commands::sweep(&sweep),
         Command::Capacity(capacity) => commands::capacity(&capacity),
+        Command::Predict(predict) => commands::predict(&predict),
         Command::Import(import) => commands::import(&import),
         Command::Conformance(conformance) => commands::conformance(&conformance),
         Command::Catalog(catalog) => commands::catalog(&catalog),
