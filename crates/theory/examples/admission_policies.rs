@@ -23,7 +23,7 @@ const REPLICATIONS: u64 = 20;
 const FEW: u64 = 5;
 const REQUESTS: usize = 40_000;
 /// Upper ends of the classes of sizes: shares of requests.
-const CLASSES: [f64; 4] = [0.25, 0.5, 0.75, 1.0];
+const CLASSES: [f64; 3] = [0.4, 0.8, 1.0];
 
 fn main() {
     println!(
@@ -34,7 +34,7 @@ fn main() {
         let output = LengthLaw::floored_lognormal(128.0, 0.70, kv).unwrap();
         let system = System::new(rate, batch, kv, prompt, output, StepTimes::study(batch)).unwrap();
         let model = model(&system, limit_s);
-        let best = model.best(1e-6).unwrap();
+        let best = model.best(1e-4).unwrap();
         if i == 0
             && let Some(path) = std::env::args().nth(1)
         {

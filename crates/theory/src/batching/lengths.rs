@@ -58,7 +58,7 @@ impl LengthLaw {
             |of: &dyn Fn(f64) -> f64| -> f64 { mass.iter().enumerate().map(|(k, p)| p * of(k as f64)).sum() };
         let mean = expect(&|k| k);
         let (mean_square, scv) = (expect(&|k| k * k), expect(&|k| (k - mean) * (k - mean)) / (mean * mean));
-        Ok(Self { mean, mean_square, scv, mass })
+        Ok(Self { mass, mean, mean_square, scv })
     }
 
     /// `max(1, floor(X))` with `ln X` normal of mean `ln median` and deviation `sigma`; longer ones have `largest` tokens.

@@ -17,6 +17,9 @@ use crate::queueing::{QueueingError, Result};
 
 const MAX_STATES: usize = 200_000;
 
+/// Where each state stands.
+type Places = BTreeMap<Vec<u32>, usize>;
+
 /// A class of requests.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BatchClass {
@@ -170,7 +173,7 @@ impl BatchAdmission {
     }
 
     /// One action, whose events hold the decisions.
-    fn action(&self, at: usize, state: &[u32], index: &BTreeMap<Vec<u32>, usize>) -> Action {
+    fn action(&self, at: usize, state: &[u32], index: &Places) -> Action {
         let mut events = Vec::with_capacity(2 * self.classes.len());
         for (class, of) in self.classes.iter().enumerate() {
             let mut choices = vec![Choice { reward: -self.rejection_cost, next: at }];
@@ -189,7 +192,7 @@ impl BatchAdmission {
     }
 
     /// Numbers of each class whose mean sizes fit together, and their places.
-    fn states(&self) -> Result<(Vec<Vec<u32>>, BTreeMap<Vec<u32>, usize>)> {
+    fn states(&self) -> Result<(Vec<Vec<u32>>, Places)> {
         let mut states = vec![Vec::new()];
         for class in &self.classes {
             let mut longer = Vec::new();
@@ -219,7 +222,7 @@ impl BatchAdmission {
     }
 }
 
-fn after(state: &[u32], class: usize, index: &BTreeMap<Vec<u32>, usize>) -> Option<usize> {
+fn after(state: &[u32], class: usize, index: &Places) -> Option<usize> {
     let mut next = state.to_vec();
     next[class] += 1;
     index.get(&next).copied()

@@ -100,8 +100,14 @@ fn lattice(mass: &[f64], cells: impl Fn(f64) -> f64, most: usize) -> Vec<f64> {
     law
 }
 
-/// Blocks given back less blocks grown in a step, in cells: (smallest change, masses from there).
-fn net_change(system: &PagedSystem<'_>, unit: f64, departures: f64, growth: f64) -> (i64, Vec<f64>) {
+/// Law of a change: masses from `-deepest` on.
+struct Net {
+    deepest: usize,
+    mass: Vec<f64>,
+}
+
+/// Blocks given back less blocks grown in a step, in cells.
+fn net_change(system: &PagedSystem<'_>, unit: f64, departures: f64, growth: f64) -> Net {
     let tokens = system.prompt.mean() + system.output.mean() - 1.0;
     let size = blocks_of(system, tokens) / unit;
     let spread = {
@@ -145,7 +151,7 @@ fn net_change(system: &PagedSystem<'_>, unit: f64, departures: f64, growth: f64)
         }
     }
     let total: f64 = net.iter().sum();
-    (-(deepest as i64), net.into_iter().map(|m| m / total).collect())
+    Net { deepest, mass: net.into_iter().map(|m| m / total).collect() }
 }
 
 /// Quantile of a gamma law of mean 1 (Wilson and Hilferty's cube root).
@@ -169,14 +175,14 @@ fn normal_quantile(p: f64) -> f64 {
 struct Chain {
     needs: usize,
     need: Vec<f64>,
-    net: (i64, Vec<f64>),
+    net: Net,
 }
 
 impl Chain {
     /// Power iteration: the chain forgets within some departures.
     fn stationary(&self, unit: f64) -> Slack {
         let width = self.needs;
-        let reach = self.net.1.len() + width;
+        let reach = self.net.mass.len() + width;
         let settled = self.settled(reach);
         let mut law = vec![0.0; width * width];
         law[1] = 1.0;
@@ -224,14 +230,12 @@ impl Chain {
         let mut short = vec![0.0; reach];
         for (state, &p) in law.iter().enumerate().filter(|(_, p)| **p > 1e-14) {
             let (free, q) = (state / width, state % width);
-            for (i, &m) in self.net.1.iter().enumerate() {
-                let now = free as i64 + self.net.0 + i as i64;
-                if now < 0 {
-                    short[(-now) as usize] += p * m;
-                } else if now < q as i64 {
-                    next[now as usize * width + q] += p * m;
-                } else {
-                    fresh[(now as usize - q).min(reach - 1)] += p * m;
+            for (i, &m) in self.net.mass.iter().enumerate() {
+                let given = free + i;
+                match given.checked_sub(self.net.deepest) {
+                    None => short[self.net.deepest - given] += p * m,
+                    Some(now) if now < q => next[now * width + q] += p * m,
+                    Some(now) => fresh[(now - q).min(reach - 1)] += p * m,
                 }
             }
         }

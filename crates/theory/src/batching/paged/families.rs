@@ -46,10 +46,10 @@ fn children(requests: usize, k: usize, share: f64, scv: f64) -> f64 {
     if scv < 1e-9 {
         return poisson_pmf(k, mean);
     }
-    let shape = requests as f64 / scv;
-    let log = libm::lgamma(count + shape) - libm::lgamma(shape) - libm::lgamma(count + 1.0)
-        + shape * libm::log(shape / (shape + mean))
-        + count * libm::log(mean / (shape + mean));
+    let stages = requests as f64 / scv;
+    let log = libm::lgamma(count + stages) - libm::lgamma(stages) - libm::lgamma(count + 1.0)
+        + stages * libm::log(stages / (stages + mean))
+        + count * libm::log(mean / (stages + mean));
     libm::exp(log)
 }
 
@@ -57,7 +57,7 @@ fn children(requests: usize, k: usize, share: f64, scv: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Mean `1 / (1 - share)`, variance over mean `(share + share^2 scv) / (1 - share)^2`.
+    /// Mean `1 / (1 - share)`, variance `(share + share^2 scv) / (1 - share)^3`.
     #[test]
     fn families_have_the_moments_of_a_branching_process() {
         for (share, scv) in [(0.1, 0.0), (0.3, 0.354), (0.5, 1.0), (0.0, 0.5)] {

@@ -26,6 +26,8 @@ pub(super) struct Lifetimes {
     slow_s2: f64,
     /// Variance of a step at a number inside (s^2).
     fast_s2: f64,
+    /// Third over second moment of the prefill that a request adds to a step (s): what makes short outputs skewed.
+    lump_s: f64,
     /// Rate at which the number inside returns to its mean (1/s).
     return_per_s: f64,
     /// (probability, tokens after the first) of equally likely groups of outputs.
@@ -64,6 +66,13 @@ impl Lifetimes {
             mean_tpot_s,
             slow_s2: (square - mean * mean).max(0.0),
             fast_s2: (fast / total).max(0.0),
+            lump_s: {
+                let prompt_s = points.interpolated(at, |s: &Steps| {
+                    (s.mean_s - s.bare_s) / (system.arrival_rate_per_s * s.mean_s)
+                });
+                let cube = system.prompt.expect(|p| p * p * p);
+                prompt_s / system.prompt.mean() * cube / system.prompt.mean_square()
+            },
             return_per_s: slope.max(1e-9),
             groups: groups(system),
         }
@@ -77,12 +86,18 @@ impl Lifetimes {
         self.slow_s2 * kept + self.fast_s2 / gaps.max(1.0)
     }
 
+    /// Third central moment of the same (s^3): that of the prefills met, which come as a compound Poisson process.
+    fn third_s3(&self, gaps: f64) -> f64 {
+        self.fast_s2 * self.lump_s / (gaps * gaps).max(1.0)
+    }
+
     /// Law of the time per output token of requests with more than one.
     pub(super) fn tpot(&self) -> TimeLaw {
         let h = self.mean_tpot_s / POINTS;
         let mut law = TimeLaw::zero(h.max(1e-12));
         for &(p, gaps) in self.groups.iter().filter(|(_, gaps)| *gaps >= 1.0) {
-            law.add(&gamma(self.mean_tpot_s, self.variance_s2(gaps), h), p);
+            let (variance, third) = (self.variance_s2(gaps), self.third_s3(gaps));
+            law.add(&gamma(self.mean_tpot_s, variance, third, h), p);
         }
         law
     }
@@ -98,7 +113,10 @@ impl Lifetimes {
         let mut law = TimeLaw::zero(h);
         for &(p, gaps) in &self.groups {
             let decoding = if gaps >= 0.5 {
-                gamma(gaps * self.mean_tpot_s, gaps * gaps * self.variance_s2(gaps), h)
+                let square = gaps * gaps;
+                let (variance, third) =
+                    (square * self.variance_s2(gaps), square * gaps * self.third_s3(gaps));
+                gamma(gaps * self.mean_tpot_s, variance, third, h)
             } else {
                 TimeLaw::point(h, 0.0)
             };
@@ -140,21 +158,25 @@ fn groups(system: &PagedSystem<'_>) -> Vec<(f64, f64)> {
     groups
 }
 
-/// Gamma law of this mean and variance on the grid.
-fn gamma(mean_s: f64, variance_s2: f64, h: f64) -> TimeLaw {
+/// Gamma law with these three moments on the grid, shifted as they ask for; nothing is below 0.
+fn gamma(mean_s: f64, variance_s2: f64, third_s3: f64, h: f64) -> TimeLaw {
     let narrow = h * h / 4.0;
-    let Some(law) = (variance_s2 > narrow)
-        .then(|| Gamma::new(mean_s * mean_s / variance_s2, mean_s / variance_s2).ok())
-        .flatten()
-    else {
+    if variance_s2 <= narrow {
+        return TimeLaw::point(h, mean_s);
+    }
+    let sd = variance_s2.sqrt();
+    // Third moment of a gamma law: 2 variance^2 / (mean - shift). Beyond 50 deviations it is as good as normal.
+    let above = (2.0 * variance_s2 * variance_s2 / third_s3.max(f64::MIN_POSITIVE)).min(50.0 * sd);
+    let shift = mean_s - above;
+    let Ok(law) = Gamma::new(above * above / variance_s2, above / variance_s2) else {
         return TimeLaw::point(h, mean_s);
     };
-    let sd = variance_s2.sqrt();
-    let (from, to) = (((mean_s - 7.0 * sd) / h).max(0.0) as usize, ((mean_s + 12.0 * sd) / h) as usize + 1);
+    let (from, to) = (((mean_s - 8.0 * sd) / h).max(0.0) as usize, ((mean_s + 14.0 * sd) / h) as usize + 1);
+    let cdf = |t: f64| if t <= shift { 0.0 } else { law.cdf(t - shift) };
     let mut grid = TimeLaw::zero(h);
-    let mut before = law.cdf(((from as f64 - 0.5) * h).max(0.0));
+    let mut before = 0.0;
     for i in from..=to {
-        let now = law.cdf((i as f64 + 0.5) * h);
+        let now = cdf((i as f64 + 0.5) * h);
         grid.put(i as f64 * h, now - before);
         before = now;
     }

@@ -12,6 +12,7 @@ use super::points::Points;
 use super::seats::Seats;
 use super::steps::Steps;
 use super::system::PagedSystem;
+use crate::batching::lengths::LengthLaw;
 
 /// Weight relative to the largest at which the queue is cut.
 const NEGLIGIBLE: f64 = 1e-12;
@@ -40,13 +41,54 @@ fn departure_scv(system: &PagedSystem<'_>, full: &Saturation) -> f64 {
     decode * decode * system.output.scv() + prefill * prefill * system.prompt.scv()
 }
 
+/// How long two requests that came together stay together, `2 E[min(G, G')] / E[G]`: 1 for exponential outputs, 2 for constant ones.
+/// In an infinite-server queue with arrivals in batches, the variance that batches add is in proportion to it.
+fn stay_together(output: &LengthLaw) -> f64 {
+    let mut longer = 1.0;
+    let both: f64 = output
+        .masses()
+        .iter()
+        .map(|p| {
+            longer -= p;
+            longer * longer
+        })
+        .sum();
+    2.0 * both / output.mean()
+}
+
+/// Elasticity of the departure rate in the number inside: 1 if steps do not grow with it (infinitely many servers), 0 if they grow in
+/// proportion (one server, shared). It is the share of the effect of [`stay_together`] that holds here; between the ends this is an
+/// interpolation, which a chain with two-phase outputs confirms to 1 % of the probability to wait (docs/theory-paged.md).
+fn elasticity(points: &Points, n: usize) -> f64 {
+    let bare_s = |n: usize| points.interpolated(n.max(1), |steps| steps.bare_s);
+    (1.0 - 2.0 * (bare_s(n) - bare_s(n / 2)) / bare_s(n)).clamp(0.0, 1.0)
+}
+
+/// The variance of prompts that gives families `weight` times as much dispersion beyond that of single arrivals: a family has
+/// `E[Y^2] / E[Y] = (1 + share^2 scv) / (1 - share)^2`.
+fn dispersed(share: f64, scv: f64, weight: f64) -> f64 {
+    if share < 1e-6 {
+        return scv;
+    }
+    let alone = (1.0 - share) * (1.0 - share);
+    let dispersion = (1.0 + share * share * scv) / alone;
+    let wanted = 1.0 + (dispersion - 1.0) * weight;
+    ((wanted * alone - 1.0) / (share * share)).max(0.0)
+}
+
 /// The chain, by balance of the flows over each cut: up in jumps, down by one.
 fn chain(system: &PagedSystem<'_>, points: &Points, full: &Saturation, seats: &Seats) -> Vec<f64> {
     let arrivals = system.arrival_rate_per_s;
     let typical = seats.typical();
     let top = points.last().min(typical);
     let share = |n: usize| points.interpolated(n.max(1), Steps::prefill_share).clamp(0.0, 0.95);
-    let families: Vec<Vec<f64>> = (0..top).map(|n| family_tail(share(n), system.prompt.scv())).collect();
+    let together = stay_together(system.output);
+    let families: Vec<Vec<f64>> = (0..top)
+        .map(|n| {
+            let weight = 1.0 + (together - 1.0) * elasticity(points, n);
+            family_tail(share(n), dispersed(share(n), system.prompt.scv(), weight))
+        })
+        .collect();
     // Prefill that each departure of a full engine brings, and what arrives during it.
     let prefill_s = (full.step_s - full.bare_step_s) / full.completed_per_step;
     let during = children_tail(arrivals * prefill_s, system.prompt.scv());
@@ -81,7 +123,9 @@ fn chain(system: &PagedSystem<'_>, points: &Points, full: &Saturation, seats: &S
             break;
         }
         if next > 1e200 {
-            visits.iter_mut().for_each(|visit| *visit /= 1e200);
+            for visit in &mut visits {
+                *visit /= 1e200;
+            }
             largest /= 1e200;
         }
     }

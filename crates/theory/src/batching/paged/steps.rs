@@ -159,6 +159,8 @@ fn next_backlog(
         add(&mut next, &prompts.sums[j], *share);
     }
     let total: f64 = next.iter().sum();
-    next.iter_mut().for_each(|mass| *mass /= total);
+    for mass in &mut next {
+        *mass /= total;
+    }
     next
 }
