@@ -95,13 +95,30 @@ def kv_budget(out):
     return turns
 
 
+def kv_paged(out):
+    """p99 TTFT of the paged engine against its KV blocks, at a fixed rate."""
+    rows = []
+    for blocks in [300, 350, 400, 450, 500, 600, 800, 1200, 2400]:
+        text = kendall(
+            "predict", str(ROOT / "scenarios" / "kv-starved.toml"), "--json", "--quiet", "--replications", "5",
+            "--set", f"server.num_gpu_blocks={blocks}", "--set", "server.enable_prefix_caching=false",
+            "--set", "workload.arrivals.rate_per_s=4", "--set", "workload.requests=20000")
+        found = json.loads(text)
+        entry = found["figures"]["p99_ttft_ms"]
+        model, value = next((m, v) for m, v in entry["models"].items() if v["value"] is not None)
+        rows.append({"num_gpu_blocks": blocks, "load": found["boundary"]["load"], "p99_ttft_ms": entry["simulated"]["mean"],
+                     "half_width": entry["simulated"]["half_width"], "model": model, "theory": value["value"]})
+    write(out / "kv_paged.csv", rows)
+    return rows
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--reference", type=pathlib.Path, help="reserve_stationary_48.csv")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    summary = {"a10g_64": a10g_sweep(args.out), "kv_turns": kv_budget(args.out)}
+    summary = {"a10g_64": a10g_sweep(args.out), "kv_turns": kv_budget(args.out), "kv_paged": kv_paged(args.out)}
     kendall("predict", str(SCENARIO), "--quiet", "--sweep", "--replications", "5", "--out", str(args.out / "load"))
     kendall("predict", "--ladder", "--quiet", "--replications", "20", "--out", str(args.out / "ladder"))
     (args.out / "admission.csv").write_text(example("admission_policies", str(args.out / "admission_policy.csv")))

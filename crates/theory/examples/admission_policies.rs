@@ -14,8 +14,7 @@ use kendall_theory::mdp::{AdmissionTable, BatchAdmission, BatchClass};
 use kendall_theory::output::t_interval;
 
 /// Arrivals (1/s), largest batch, KV (tokens), limit on the time to first token (s).
-const CELLS: [(f64, usize, usize, f64); 3] =
-    [(3.0, 4, 16_384, 2.0), (5.0, 8, 8_192, 1.0), (1.0, 1, 8_192, 3.0)];
+const CELLS: [(f64, usize, usize, f64); 2] = [(3.0, 4, 16_384, 2.0), (5.0, 8, 8_192, 1.0)];
 /// Blocking of all rules is brought to that of the decision process with this cost of a rejection.
 const REJECTION_COST: f64 = 0.25;
 const REPLICATIONS: u64 = 20;

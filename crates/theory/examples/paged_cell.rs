@@ -12,7 +12,7 @@ fn main() {
             + 64.417158e-6 * s.decode_seqs
             + 59.733e-9 * s.decode_context_tokens
     };
-    for rate in [3.0, 6.0, 10.0, 14.0, 16.0, 18.0] {
+    for rate in [5.9, 11.8, 15.7, 17.65] {
         let system = PagedSystem {
             arrival_rate_per_s: rate,
             prompt: &prompt,

@@ -19,6 +19,7 @@ use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::{ScenarioFile, Source};
 use crate::study::{ScenarioWorkloads, check_random, failure, is_closed, rate_per_s};
 
+use super::report::write_page;
 use super::run::what;
 
 /// Requests of a run: at least so many ...
@@ -79,6 +80,9 @@ pub(crate) fn capacity(args: &CapacityArgs) -> Result<ExitCode, Failure> {
         CapacityError::TooFewRequests(_) => Failure::Invalid(format!("{error}: raise --requests")),
     })?;
     let report = Report { file: &file, resolved: &resolved, question: &question, answer: &answer, seed };
+    if let Some(path) = &args.report {
+        write_page(path, &report.to_json())?;
+    }
     print(&if args.json { format!("{:#}\n", report.to_json()) } else { report.to_text() })?;
     Ok(if answer.ending == Ending::Impossible { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
