@@ -124,6 +124,8 @@ fn what_has_no_stationary_state_is_refused() {
     let tiny = EngineLimits { usable_blocks: 40, ..LIMITS };
     assert!(matches!(refused(1.0, tiny), PagedNotApplicable::TooFewBlocks { .. }));
     let one_token = (LengthLaw::constant(100).unwrap(), LengthLaw::constant(1).unwrap());
+    let tokens = EngineLimits { max_num_batched_tokens: 80, ..LIMITS };
+    assert!(matches!(refused(1.0, tokens), PagedNotApplicable::BudgetBinds { .. }));
     let prompts_only = predict(&system(1.0, &one_token, LIMITS, &a10g)).unwrap_err();
     assert_eq!(prompts_only, PagedNotApplicable::PromptsOnly);
 }
@@ -160,7 +162,9 @@ proptest! {
         let limits = EngineLimits {
             max_num_seqs: seats, max_num_batched_tokens: budget, async_scheduling: asynchronous, ..LIMITS
         };
-        let capacity = saturation(&system(1.0, &laws, limits, &a10g)).unwrap().capacity_per_s;
+        let full = saturation(&system(1.0, &laws, limits, &a10g)).unwrap();
+        prop_assume!(full.limit == Limit::Seqs);
+        let capacity = full.capacity_per_s;
         let found = predict(&system(load * capacity, &laws, limits, &a10g)).unwrap();
         let q = |p: f64| found.ttft.quantile_s(p);
         prop_assert!(q(0.5) <= q(0.9) && q(0.9) <= q(0.99));

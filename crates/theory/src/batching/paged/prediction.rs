@@ -6,7 +6,7 @@ use super::blocks::Holding;
 use super::first_token::Parts;
 use super::lifetimes::Lifetimes;
 use super::numbers::Numbers;
-use super::overload::{self, Saturation};
+use super::overload::{self, Limit, Saturation};
 use super::points::Points;
 use super::prompts::PromptSums;
 use super::seats::Seats;
@@ -73,6 +73,17 @@ pub enum PagedNotApplicable {
     /// Requests that decode nothing.
     #[error("every output is one token: only prompts are computed, and the model is one of decoding")]
     PromptsOnly,
+    /// The token budget binds, not the running list.
+    #[error(
+        "the token budget of {budget} is full before max_num_seqs is: prompts queue within the running list, which the model does \
+         not know; overload begins at {capacity_per_s:.4} requests/s"
+    )]
+    BudgetBinds {
+        /// Tokens of a step.
+        budget: usize,
+        /// Completions of a full engine (1/s).
+        capacity_per_s: f64,
+    },
     /// For one request at a time, and there are more.
     #[error("max_num_seqs is {max_num_seqs}, and M/G/1 runs one request at a time")]
     ManySeats {
@@ -113,7 +124,7 @@ pub fn saturation(system: &PagedSystem<'_>) -> Result<Saturation, PagedNotApplic
 /// The stationary state.
 ///
 /// # Errors
-/// A setting that is none, KV blocks for hardly a request, or overload.
+/// A setting that is none, KV blocks for hardly a request, a token budget that binds, or overload.
 pub fn predict(system: &PagedSystem<'_>) -> Result<PagedPrediction, PagedNotApplicable> {
     check(system)?;
     let prompts = prompt_sums(system);
@@ -123,6 +134,10 @@ pub fn predict(system: &PagedSystem<'_>) -> Result<PagedPrediction, PagedNotAppl
             arrival_rate_per_s: system.arrival_rate_per_s,
             capacity_per_s: full.capacity_per_s,
         });
+    }
+    if full.limit == Limit::Tokens {
+        let budget = system.limits.max_num_batched_tokens;
+        return Err(PagedNotApplicable::BudgetBinds { budget, capacity_per_s: full.capacity_per_s });
     }
     let seats = Seats::new(system, &full);
     let points = Points::new(system, &prompts, seats.most());
