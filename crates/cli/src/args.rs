@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Fit a step-time model to measured results, or show what they say
     Calibrate(CalibrateArgs),
+    /// Simulate measured servers and print the errors
+    Validate(ValidateArgs),
     /// Simulate a scenario at many values of its keys: a table, CSV, JSON and plots
     Sweep(SweepArgs),
     /// Find the largest rate or concurrency, or the fewest replicas, that keep objectives, with a confidence
@@ -129,6 +131,10 @@ pub(crate) struct ReplicationArgs {
     /// Confidence of the intervals, such as `0.95` or `95%`
     #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.95")]
     pub confidence: f64,
+    /// Draw the parameters of the step times so often (20 if no number is given) from what is known of their errors, and show
+    /// what that adds to the intervals of --replications
+    #[arg(long, value_name = "DRAWS", num_args = 0..=1, default_missing_value = "20", require_equals = true, value_parser = clap::value_parser!(u32).range(2..=1_000))]
+    pub parameter_uncertainty: Option<u32>,
     /// Threads; the result does not depend on it [default: one for each core]
     #[arg(long, value_name = "T", value_parser = threads)]
     pub threads: Option<usize>,
@@ -230,6 +236,10 @@ pub(crate) struct CapacityArgs {
     /// Runs behind each line of the sensitivity table
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000), default_value_t = 5)]
     pub sensitivity_runs: u32,
+    /// Draw the parameters of the step times so often (20 if no number is given) from what is known of their errors, and show
+    /// what that adds to the answer
+    #[arg(long, value_name = "DRAWS", num_args = 0..=1, default_missing_value = "20", require_equals = true, value_parser = clap::value_parser!(u32).range(2..=1_000))]
+    pub parameter_uncertainty: Option<u32>,
     /// Leave the sensitivity table out
     #[arg(long)]
     pub no_sensitivity: bool,
@@ -347,13 +357,14 @@ fn share(text: &str) -> Result<f64, String> {
 Examples:
   kendall calibrate steps.csv --gpu H100 --model Qwen/Qwen3-14B --out profile.toml
   kendall calibrate steps.csv alone.json --gpu A10G --model Qwen/Qwen2.5-1.5B-Instruct
+  kendall calibrate requests.csv --server server.toml --out profile.toml
   kendall calibrate --inspect result.json
 
 Formats, told by their content:
   vllm bench serve (JSON, with or without --save-detailed), sglang bench_serving (JSON Lines), guidellm (JSON, CSV),
   inference-perf (per request, per stage), aiperf and genai-perf (records, chunks, aggregates), genai-bench,
   llm-d-benchmark reports (YAML), llmperf, fmperf, inference-benchmarker, InferenceX, AIBrix, scrapes of vLLM's /metrics,
-  CSV of requests (send_s, prompt_tokens, output_tokens, ttft_s, e2e_s) and of steps (step_s, prefill_tokens,
+  CSV of requests (send_s, prompt_tokens, output_tokens, ttft_s, e2e_s; optional prompt_id) and of steps (step_s, prefill_tokens,
   decode_seqs, decode_context_tokens; optional prefill_context_tokens, prefill_attention, new_seqs, run)
 
 Exit codes: 0 ok, 1 a file cannot be written, 2 invalid input.")]
@@ -361,6 +372,10 @@ pub(crate) struct CalibrateArgs {
     /// Measured results: step logs, and results of load generators
     #[arg(required = true)]
     pub measured: Vec<PathBuf>,
+    /// Fit by replaying the measured requests on the server of this scenario, where there are no steps: its [server] says
+    /// GPU, model and limits. Fitted are the first 70 % of the requests; the others are held out
+    #[arg(long, value_name = "SCENARIO", conflicts_with_all = ["fix", "plot"])]
+    pub server: Option<PathBuf>,
     /// Show what the files say instead of fitting: tool, counts, aggregates, what to beware of
     #[arg(long, conflicts_with_all = ["out", "plot"])]
     pub inspect: bool,
@@ -401,6 +416,49 @@ pub(crate) struct CalibrateArgs {
     /// Print JSON instead of tables
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall validate measured/e2e_measured.csv
+  kendall validate measured/e2e_measured.csv --json --plot errors.svg
+  kendall validate measured/e2e_measured.csv --step-time roofline
+
+One row for each measured run or stage; columns in docs/validate.md. Per-request files (column request_trace) are looked up beside
+the table. Errors are absolute errors in percent of the measured value; times in JSON are seconds.
+
+Exit codes: 0 ok (rows that cannot be simulated are listed with the reason), 1 a file cannot be written, 2 invalid input.")]
+pub(crate) struct ValidateArgs {
+    /// Table of measured servers (CSV)
+    pub table: PathBuf,
+    /// Predictions of other simulators (CSV) [default: peer_predictions.csv beside the table, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub peers: Option<PathBuf>,
+    /// Step times to simulate with
+    #[arg(long, value_enum, default_value = "auto")]
+    pub step_time: StepTimes,
+    /// Write a scatter plot of predicted against measured latencies (SVG)
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// Leave out the table of rows
+    #[arg(long)]
+    pub summary_only: bool,
+    /// Threads; the result does not depend on it [default: one for each core]
+    #[arg(long, value_name = "T", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which step times `kendall validate` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StepTimes {
+    /// The calibrated profile of GPU and model where the catalogue has one, else the roofline
+    Auto,
+    /// The roofline for every row
+    Roofline,
 }
 
 /// A length of time from the command line.

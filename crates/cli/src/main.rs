@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Report(report) => commands::report(&report),
         Command::Trace(trace) => commands::trace(&trace),
         Command::Calibrate(calibrate) => commands::calibrate(&calibrate),
+        Command::Validate(validate) => commands::validate(&validate),
         Command::Sweep(sweep) => commands::sweep(&sweep),
         Command::Capacity(capacity) => commands::capacity(&capacity),
         Command::Predict(predict) => commands::predict(&predict),

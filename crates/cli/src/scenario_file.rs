@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use kendall_serving::scenario::{Resolved, Scenario, ScenarioError, resolve_with_model};
+use kendall_serving::scenario::{Beside, Resolved, Scenario, ScenarioError, resolve_with_files};
 
 use crate::changes;
 use crate::exit::Failure;
@@ -101,18 +101,21 @@ impl ScenarioFile {
 
     /// What the simulation needs of the scenario, with the origin of every figure.
     pub(crate) fn resolve(&self) -> Result<Resolved, Failure> {
-        let config_json = self.model_config()?;
-        resolve_with_model(&self.scenario, config_json.as_deref()).map_err(|error| self.mistake(error))
+        let server = &self.scenario.server;
+        let config_json = self.beside("model_config", server.model_config.as_deref(), "config.json")?;
+        let profile = self.beside("profile", server.profile.as_deref(), "profile")?;
+        let beside = Beside { config_json: config_json.as_deref(), profile: profile.as_deref() };
+        resolve_with_files(&self.scenario, beside).map_err(|error| self.mistake(error))
     }
 
-    /// The text of the `config.json` that the scenario names.
-    fn model_config(&self) -> Result<Option<String>, Failure> {
-        let Some(path) = &self.scenario.server.model_config else { return Ok(None) };
+    /// The text of a file that `[server]` names.
+    fn beside(&self, key: &str, path: Option<&str>, what: &str) -> Result<Option<String>, Failure> {
+        let Some(path) = path else { return Ok(None) };
         std::fs::read_to_string(self.resolve_path(path)).map(Some).map_err(|error| {
             let message = format!(
-                "{path}: cannot read this config.json: {error}; the path is relative to the scenario file"
+                "{path}: cannot read this {what}: {error}; the path is relative to the scenario file"
             );
-            self.mistake(ScenarioError::at("server.model_config", message))
+            self.mistake(ScenarioError::at(format!("server.{key}"), message))
         })
     }
 

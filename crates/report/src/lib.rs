@@ -12,6 +12,7 @@
 //! | [`PerfettoTrace`], [`PrometheusMetrics`] | a run for Perfetto, and as a scrape of vLLM's metrics |
 //! | [`Timeline`] | the run over time, in a bounded number of bins |
 //! | [`ExplainReport`] | where the time of single requests went, in words and bars |
+//! | [`Scatter`] | predicted against measured values as SVG |
 //! | [`BenchReport`] | the run as `vllm bench serve` prints and saves it |
 //!
 //! Architecture invariant: nothing here runs a simulation.
@@ -49,7 +50,7 @@ pub use explain::ExplainReport;
 pub use folder::{Columns, FolderError, Latencies, RunFolder};
 pub use output_dir::{OutputDir, OutputError, OutputFile, WrittenFile};
 pub use paint::Screen;
-pub use plot::{Plot, PlotError, PlotPoint, Series};
+pub use plot::{Plot, PlotError, PlotPoint, Scatter, ScatterPoints, Series};
 pub use replications_report::ReplicationsReport;
 pub use run_report::RunReport;
 pub use steady::SteadyState;

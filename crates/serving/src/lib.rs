@@ -21,6 +21,7 @@ pub mod scenario;
 mod simulation;
 pub mod step_time;
 pub mod workload;
+pub mod zoo;
 
 pub use cost::{Cost, CostModel, IDLE_SHARE};
 pub use engine::{
@@ -41,4 +42,7 @@ pub use request::{
 };
 pub use router::{RouterConfig, RouterPolicy};
 pub use simulation::{RunEnd, Simulation, SimulationConfig, SimulationError, StalledRequests};
-pub use step_time::{BatchShape, LinearCoefficients, RooflineSteps, StepTimeModel};
+pub use step_time::{
+    BatchShape, CurveCoefficients, CurveSteps, LinearCoefficients, RooflineSteps, StepTimeModel,
+};
+pub use zoo::{Rejection, ZooConfig, ZooReplica};

@@ -30,6 +30,8 @@ pub struct RunLatencies {
     schedule: Schedule,
     /// `None` with several replicas: one may be told of its tokens later than another of a departure.
     itl: Option<(RunBatches, Schedule)>,
+    /// Whether a batch of token gaps ends with the step that is being told of.
+    itl_ends: bool,
 }
 
 /// When batches end.
@@ -76,6 +78,7 @@ impl RunLatencies {
             kept: Default::default(),
             schedule: Schedule { every: BATCH, next: ONE_BY_ONE },
             itl: (replicas == 1).then(|| (RunBatches::default(), every)),
+            itl_ends: false,
         }
     }
 
@@ -129,12 +132,34 @@ impl RunLatencies {
             self.schedule.advance(paired);
         }
         self.next = self.schedule.next;
-        if let Some((batches, schedule)) = &mut self.itl {
+        if let Some((_, schedule)) = &mut self.itl {
             if self.departed == schedule.next {
-                let paired = batches.close(totals(metrics.itl()), counts(metrics.itl()));
-                schedule.advance(paired);
+                self.itl_ends = true;
+                schedule.next += schedule.every;
             }
             self.next = self.next.min(schedule.next);
+        }
+    }
+
+    /// A step is over, and `metrics` have been told of all of it. The tokens of one step are told of in another order when it
+    /// is computed by itself, so batches of them end here and not with a departure.
+    #[inline]
+    pub fn step_over(&mut self, metrics: &RunMetrics) {
+        if self.itl_ends {
+            self.end_of_itl_batch(metrics);
+        }
+    }
+
+    #[cold]
+    fn end_of_itl_batch(&mut self, metrics: &RunMetrics) {
+        self.itl_ends = false;
+        if let Some((batches, schedule)) = &mut self.itl
+            && batches.close(totals(metrics.itl()), counts(metrics.itl()))
+        {
+            // The end that was set a moment ago is that of a batch of the old length.
+            schedule.next += schedule.every;
+            schedule.every *= 2;
+            self.next = self.schedule.next.min(schedule.next);
         }
     }
 

@@ -1,6 +1,8 @@
 //! One file a command.
 
 mod calibrate;
+mod calibrate_replay;
+mod calibrate_requests;
 mod calibrate_text;
 mod capacity;
 mod catalog;
@@ -18,6 +20,9 @@ mod shell;
 mod sweep;
 mod theory;
 mod trace;
+mod uncertainty;
+mod validate;
+mod validate_text;
 
 pub(crate) use calibrate::calibrate;
 pub(crate) use capacity::capacity;
@@ -33,3 +38,4 @@ pub(crate) use shell::{completions, man};
 pub(crate) use sweep::sweep;
 pub(crate) use theory::theory_check;
 pub(crate) use trace::trace;
+pub(crate) use validate::validate;

@@ -15,6 +15,7 @@ use crate::study::{ScenarioWorkloads, check_random, failure, rows, setting, verd
 
 use super::report::write_report;
 use super::run::{ledger, what};
+use super::uncertainty::{RunDraws, run_uncertainty};
 
 /// Most replications for a precision, unless the user names another number.
 const MOST_FOR_PRECISION: u32 = 1_000;
@@ -63,7 +64,26 @@ pub(super) fn replications(
         figures: rows(&done, overloaded, wanted.confidence),
         warnings,
     };
-    let json = format!("{:#}\n", report.to_json());
+    let uncertainty = wanted
+        .parameter_uncertainty
+        .map(|draws| {
+            run_uncertainty(&RunDraws {
+                file,
+                resolved,
+                workloads: &workloads,
+                done: &done,
+                workers: &workers,
+                draws,
+                seed,
+                confidence: wanted.confidence,
+            })
+        })
+        .transpose()?;
+    let mut json = report.to_json();
+    if let (Some(fields), Some(found)) = (json.as_object_mut(), &uncertainty) {
+        fields.insert("parameter_uncertainty".into(), found.to_json());
+    }
+    let json = format!("{json:#}\n");
     if let Some(out) = &args.out {
         let out = OutputDir::create(out)?;
         let files = [
@@ -77,7 +97,8 @@ pub(super) fn replications(
         write_report(folder)?;
     }
     let ledger = if args.ledger { ledger(&resolved.ledger) } else { String::new() };
-    print(&if args.json { json } else { report.to_table() + &ledger })?;
+    let uncertainty = uncertainty.map(|found| found.to_text()).unwrap_or_default();
+    print(&if args.json { json } else { report.to_table() + &uncertainty + &ledger })?;
     let imprecise = done.precise == Some(false);
     Ok(if report.stalled > 0 || imprecise { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

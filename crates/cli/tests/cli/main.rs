@@ -2,8 +2,10 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `profiles` | profiles as files, fitted to requests, with their errors |
 //! | `program` | running the program under a limit of time and memory |
 //! | `keys` | mistakes in keys, types and TOML |
+//! | `validate` | measured servers beside their simulation |
 //! | `values` | values that no server or workload can have |
 //! | `huge` | values at the ends of their types: an error or a result, never a panic, a hang, or gigabytes |
 //! | `changes` | `--set` |
@@ -41,6 +43,7 @@ mod keys;
 mod model_config;
 mod one_by_one;
 mod predict;
+mod profiles;
 mod program;
 mod replications;
 mod report;
@@ -49,4 +52,5 @@ mod sweep;
 mod theory;
 mod trace;
 mod traces;
+mod validate;
 mod values;

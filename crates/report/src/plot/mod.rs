@@ -1,6 +1,7 @@
 //! Plots as SVG: a figure against a varied key, with the interval of each point.
 
 mod legend;
+mod scatter;
 mod style;
 
 use std::ops::Range;
@@ -8,6 +9,8 @@ use std::ops::Range;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use thiserror::Error;
+
+pub use scatter::{Scatter, ScatterPoints};
 
 /// A point of a plot.
 #[derive(Debug, Clone, Copy, PartialEq)]

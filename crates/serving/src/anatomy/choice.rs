@@ -145,6 +145,7 @@ mod tests {
             index,
             replica: 0,
             status: RequestStatus::Finished,
+            rejection: None,
             arrival: SimTime::ZERO,
             received: SimTime::ZERO,
             queued: Some(SimTime::ZERO),

@@ -44,6 +44,9 @@ pub(super) const FLUID: &str = "fluid";
 const NEAR: f64 = 0.97;
 
 pub(super) fn answers(inputs: &Inputs, rate_per_s: f64, goodput: Option<GoodputLimits>) -> Answers {
+    if let Some(answers) = inputs.loss_answers(rate_per_s) {
+        return answers;
+    }
     let system = inputs.at(rate_per_s);
     let replicas = f64::from(inputs.replicas);
     let mut found = Answers::default();

@@ -3,6 +3,7 @@
 mod answer;
 mod compare;
 mod ladder;
+mod loss;
 mod model;
 mod rungs;
 mod sweep;

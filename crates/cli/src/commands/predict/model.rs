@@ -10,6 +10,9 @@ use kendall_theory::batching::paged::{EngineLimits, PagedSystem, StepShape, Step
 
 use crate::scenario_file::ScenarioFile;
 
+use super::answer::Answers;
+use super::loss::{Loss, kv_tokens};
+
 /// Points of each tenth of a length's tail.
 const POINTS: u32 = 4_000;
 /// Tenths: lengths that one request in so many powers of ten exceeds are told apart.
@@ -31,6 +34,8 @@ pub(super) struct Inputs {
     pub requests: Option<u64>,
     /// What the models leave out of this scenario.
     pub left_out: Vec<String>,
+    /// The loss system, where that is the engine.
+    pub loss: Option<Loss>,
 }
 
 /// Why no model applies.
@@ -42,13 +47,19 @@ impl Inputs {
         let workload = &file.scenario.workload;
         plain(workload)?;
         let engine = &resolved.simulation.engine;
-        engine_applies(resolved)?;
+        if engine.zoo.is_none() {
+            engine_applies(resolved)?;
+        }
         let Some(Arrivals::Poisson { rate_per_s }) = workload.arrivals else {
             return no(
                 "workload.arrivals: the models know Poisson arrivals; use `process = \"poisson\"` with the same rate to compare",
             );
         };
-        let longest = engine.max_model_len as usize;
+        let longest = match &engine.zoo {
+            None => engine.max_model_len as usize,
+            // What is longer is lost, however long it is.
+            Some(_) => (engine.max_model_len as usize).min(kv_tokens(engine) + 2),
+        };
         let prompt = law("prompt_tokens", workload.prompt_tokens.as_ref(), longest - 1)?;
         let output = if workload.prefill_only == Some(true) {
             LengthLaw::constant(1).map_err(|error| NoModel(error.to_string()))?
@@ -56,7 +67,15 @@ impl Inputs {
             law("output_tokens", workload.output_tokens.as_ref(), longest - 1)?
         };
         let replicas = resolved.simulation.replicas;
+        let (step_time, front_end_s) =
+            (&resolved.simulation.step_time, resolved.simulation.front_end.as_secs_f64());
+        let loss = engine
+            .zoo
+            .as_ref()
+            .map(|zoo| Loss::of(zoo, engine, step_time, (&prompt, &output), front_end_s))
+            .transpose()?;
         Ok(Self {
+            loss,
             rate_per_s: rate_per_s / f64::from(replicas),
             left_out: left_out(resolved, &prompt, &output),
             prompt,
@@ -68,8 +87,8 @@ impl Inputs {
                 block_size: engine.block_size as usize,
                 async_scheduling: engine.async_scheduling,
             },
-            front_end_s: resolved.simulation.front_end.as_secs_f64(),
-            steps: Steps(resolved.simulation.step_time.clone()),
+            front_end_s,
+            steps: Steps(step_time.clone()),
             replicas,
             requests: workload
                 .requests
@@ -94,6 +113,12 @@ impl Inputs {
             ..StepShape::default()
         };
         self.front_end_s + self.steps.step_s(&shape)
+    }
+
+    /// The models of the loss system at a rate per replica; `None` for a paged engine.
+    pub(super) fn loss_answers(&self, rate_per_s: f64) -> Option<Answers> {
+        let loss = self.loss.as_ref()?;
+        Some(loss.answers(rate_per_s, f64::from(self.replicas), &self.prompt, &self.output))
     }
 
     /// The system at a rate per replica.
@@ -241,6 +266,7 @@ impl StepTime for Steps {
                 decode_seqs: count(seqs),
                 decode_context_tokens: count(context),
                 new_seqs: prompts,
+                ..BatchShape::default()
             };
             self.0.step_time(&shape).as_secs_f64()
         };

@@ -47,6 +47,11 @@ pub(super) fn sweep(
     let resolved = file.resolve()?;
     let inputs = Inputs::of(file, &resolved)
         .map_err(|none| Failure::Invalid(format!("--sweep: no model applies: {}", none.0)))?;
+    if inputs.loss.is_some() {
+        return Err(Failure::Invalid(
+            "--sweep: a loss system has no overload, so that no load is a share of its capacity".into(),
+        ));
+    }
     let full = paged::saturation(&inputs.at(inputs.rate_per_s))
         .map_err(|error| Failure::Invalid(format!("--sweep: {error}")))?;
     let mut loads = loads.to_vec();

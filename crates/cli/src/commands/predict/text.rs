@@ -27,7 +27,7 @@ pub(super) struct Report<'a> {
 
 impl Report<'_> {
     fn saturation(&self) -> Option<Saturation> {
-        let inputs = self.inputs?;
+        let inputs = self.inputs.filter(|inputs| inputs.loss.is_none())?;
         paged::saturation(&inputs.at(inputs.rate_per_s)).ok()
     }
 
