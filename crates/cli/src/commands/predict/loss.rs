@@ -11,6 +11,9 @@ use kendall_theory::batching::{
 use super::answer::{Answer, Answers, Refusal};
 use super::model::NoModel;
 
+/// A model of the loss system.
+type Model = fn(&System) -> Result<Prediction, NotApplicable>;
+
 /// Largest batch for which a row of durations is made.
 const MOST_BATCH: u32 = 1_024;
 
@@ -76,8 +79,7 @@ impl Loss {
                 return found;
             }
         };
-        let models: [fn(&System) -> Result<Prediction, NotApplicable>; 3] =
-            [reserved_kv, phase_type, closed_form];
+        let models: [Model; 3] = [reserved_kv, phase_type, closed_form];
         for model in models {
             match model(&system) {
                 Ok(prediction) => found.answers.push(Answer {

@@ -246,7 +246,7 @@ struct Steps(StepTimeModel);
 impl StepTime for Steps {
     fn step_s(&self, shape: &StepShape) -> f64 {
         let below = libm::floor(shape.decode_seqs);
-        let share = shape.decode_seqs - below;
+        let upper = shape.decode_seqs - below;
         let whole = |seqs: f64| {
             let count = |x: f64| libm::round(x.max(0.0)) as u64;
             let tokens = count(shape.prefill_tokens);
@@ -256,7 +256,7 @@ impl StepTime for Steps {
             } else {
                 0.0
             };
-            let shape = BatchShape {
+            let batch = BatchShape {
                 prefill_tokens: tokens,
                 prefill_context_tokens: count(shape.prefill_context_tokens),
                 // A chunk's pairs are at least its square.
@@ -268,8 +268,8 @@ impl StepTime for Steps {
                 new_seqs: prompts,
                 ..BatchShape::default()
             };
-            self.0.step_time(&shape).as_secs_f64()
+            self.0.step_time(&batch).as_secs_f64()
         };
-        if share > 0.0 { whole(below) * (1.0 - share) + whole(below + 1.0) * share } else { whole(below) }
+        if upper > 0.0 { whole(below) * (1.0 - upper) + whole(below + 1.0) * upper } else { whole(below) }
     }
 }

@@ -201,7 +201,7 @@ pub(super) fn number(value: Option<f64>) -> String {
         size if size >= 1_000.0 => format!("{value:.0}"),
         size if size >= 100.0 => format!("{value:.1}"),
         size if size >= 10.0 => format!("{value:.2}"),
-        size if size >= 0.1 || size < 1e-12 => format!("{value:.3}"),
+        size if !(1e-12..0.1).contains(&size) => format!("{value:.3}"),
         _ => format!("{value:.2e}"),
     }
 }
