@@ -24,14 +24,15 @@ pub struct KvAccount {
     used_blocks: u32,
     held_blocks: u64,
     held_tokens: u64,
-    /// By phase: decoding requests that need a block at decode steps whose number has this remainder by the block size.
+    /// By phase: decoding requests that need a block at decode steps whose number has this remainder by the block size. Twice
+    /// the same, so that a round from any phase on is one piece.
     needs: Vec<u32>,
 }
 
 impl KvAccount {
     pub(super) fn new(block_size: u32, num_blocks: u32, growth: KvGrowth) -> Self {
         let phases = if growth == KvGrowth::Paged { block_size as usize } else { 1 };
-        let needs = vec![0; phases];
+        let needs = vec![0; 2 * phases];
         Self { block_size, num_blocks, growth, used_blocks: 0, held_blocks: 0, held_tokens: 0, needs }
     }
 
@@ -113,6 +114,7 @@ impl KvAccount {
         if self.is_paged() {
             let phase = self.phase(step, computed);
             self.needs[phase] += 1;
+            self.needs[phase + self.block_size as usize] += 1;
         }
     }
 
@@ -121,6 +123,7 @@ impl KvAccount {
         if self.is_paged() {
             let phase = self.phase(joined, computed);
             self.needs[phase] -= 1;
+            self.needs[phase + self.block_size as usize] -= 1;
         }
     }
 
@@ -131,7 +134,9 @@ impl KvAccount {
 
     /// Blocks that so many decode steps take, from number `step` on.
     pub(super) fn needed_in(&self, step: u64, steps: u64) -> NewBlocks<'_> {
-        NewBlocks::new(&self.needs, (step % self.needs.len() as u64) as usize, steps)
+        let round = self.needs.len() / 2;
+        let phase = (step % round as u64) as usize;
+        NewBlocks::new(&self.needs[phase..][..round], steps)
     }
 
     /// Decode steps of `rows` requests, from number `step` on, after each of which a block is still free: some engines want one

@@ -20,7 +20,7 @@ impl ZooReplica {
         let step_time = &self.state.step_time;
         Progression {
             first: step_time.step_time(shape),
-            growth: SimDuration::from_ps(step_time.decode_context_ps(shape.decode_seqs) * shape.decode_seqs),
+            growth: SimDuration::from_ps(step_time.decode_ps(shape.decode_seqs).1 * shape.decode_seqs),
             count,
         }
     }
