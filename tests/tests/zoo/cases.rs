@@ -48,7 +48,7 @@ pub(crate) fn scenarios(
                 admission: limit.map_or(Admission::Open, Admission::QueueLimit),
                 ..ZooConfig::new(engine)
             };
-            let engine = EngineConfig {
+            let mut engine = EngineConfig {
                 max_num_seqs: zoo.engine.max_batch(),
                 max_num_batched_tokens: 100_000,
                 max_model_len,
@@ -58,11 +58,20 @@ pub(crate) fn scenarios(
                 zoo: Some(zoo),
                 ..EngineConfig::default()
             };
+            while too_small(&engine) {
+                engine.num_gpu_blocks += 1;
+            }
             let requests = build(&drafts, max_model_len);
             let front_end = SimDuration::from_ps(front_end);
             Scenario { config: SimulationConfig { engine, step_time, replicas, router, front_end }, requests }
         },
     )
+}
+
+/// Whether the KV cache is too small for a sequence of `max_model_len` and what the engine keeps free beside it.
+fn too_small(engine: &EngineConfig) -> bool {
+    let verdict = engine.zoo.as_ref().map(|zoo| zoo.validate(engine));
+    matches!(verdict, Some(Err(error)) if error.field == "max_model_len")
 }
 
 fn orders() -> impl Strategy<Value = Order> {

@@ -150,12 +150,11 @@ impl KvAccount {
         let spare = u64::from(self.free_blocks().saturating_sub(1));
         let (rounds, mut left) = (spare / rows, spare % rows);
         let mut steps = rounds * size;
-        for further in 0..size {
-            let needed = u64::from(self.needed_at(step + further));
-            if needed > left {
+        for &needed in &self.needs[(step % size) as usize..][..size as usize] {
+            if u64::from(needed) > left {
                 break;
             }
-            left -= needed;
+            left -= u64::from(needed);
             steps += 1;
         }
         steps
