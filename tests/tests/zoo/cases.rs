@@ -153,11 +153,12 @@ fn build(drafts: &[Draft], max_model_len: u32) -> Vec<RequestSpec> {
         .collect()
 }
 
-/// Of 100 scenarios some finish, abort and reject requests, wait, and take many steps without being asked.
-pub(crate) fn reach(scenarios: &impl Strategy<Value = Scenario>) {
+/// Of 100 scenarios some finish, abort, reject and preempt requests, wait, and take many steps without being asked.
+pub(crate) fn reach(scenarios: &impl Strategy<Value = Scenario>, particulars: Particulars) {
     let config = Config { rng_seed: RngSeed::Fixed(7), ..Config::default() };
     let mut runner = TestRunner::new(config);
-    let (mut finished, mut aborted, mut rejected, mut waited, mut in_runs) = (0, 0, 0, 0, 0);
+    let (mut finished, mut aborted, mut rejected, mut waited, mut in_runs, mut preempted) =
+        (0, 0, 0, 0, 0, 0);
     for _ in 0..100 {
         let scenario = scenarios.new_tree(&mut runner).expect("a case").current();
         let played = play(&scenario, false);
@@ -166,6 +167,7 @@ pub(crate) fn reach(scenarios: &impl Strategy<Value = Scenario>) {
         rejected += played.ended(RequestStatus::Rejected).count();
         waited += played.tape.gauges.iter().filter(|(_, _, gauges)| gauges.num_waiting > 0).count();
         in_runs += played.tape.runs;
+        preempted += played.tape.records.iter().filter(|record| record.num_preemptions > 0).count();
     }
     for (count, what) in [
         (finished, "finished"),
@@ -176,4 +178,5 @@ pub(crate) fn reach(scenarios: &impl Strategy<Value = Scenario>) {
     ] {
         assert!(count >= 10, "{count} {what} in 100 scenarios");
     }
+    assert_eq!(preempted >= 10, particulars.preempts, "{preempted} were preempted in 100 scenarios");
 }

@@ -27,6 +27,8 @@ struct Particulars {
     pads: bool,
     /// Its steps may take longer than their shape says: transfers, work of the CPU.
     delays: bool,
+    /// It preempts when blocks run short.
+    preempts: bool,
     /// A full batch of longest sequences must fit its KV cache.
     reserves_full_batch: bool,
 }
@@ -62,7 +64,7 @@ macro_rules! zoo {
             /// Runs of steps and aborts are reached at all: a property of nothing would hold.
             #[test]
             fn cases_reach_what_they_are_about() {
-                cases::reach(&scenarios());
+                cases::reach(&scenarios(), $particulars);
             }
         })*
     };
@@ -77,12 +79,16 @@ zoo! {
     orca => (orca_flags(Reservation::Max), Particulars::default());
     orca_oracle =>
         (orca_flags(Reservation::OraclePow2), Particulars { foresees: true, ..Particulars::default() });
-    vllm_v0 => (vllm_v0_flags(PreemptionMode::Recompute), Particulars::default());
-    vllm_v0_swap =>
-        (vllm_v0_flags(PreemptionMode::Swap), Particulars { delays: true, ..Particulars::default() });
-    sarathi => (sarathi_flags(), Particulars::default());
-    deepspeed_fastgen => (deepspeed_fastgen_flags(), Particulars::default());
-    tensorrt_llm => (tensorrt_llm_flags(Reservation::Max), Particulars::default());
+    vllm_v0 =>
+        (vllm_v0_flags(PreemptionMode::Recompute), Particulars { preempts: true, ..Particulars::default() });
+    vllm_v0_swap => (
+        vllm_v0_flags(PreemptionMode::Swap),
+        Particulars { preempts: true, delays: true, ..Particulars::default() }
+    );
+    sarathi => (sarathi_flags(), Particulars { preempts: true, ..Particulars::default() });
+    deepspeed_fastgen => (deepspeed_fastgen_flags(), Particulars { preempts: true, ..Particulars::default() });
+    tensorrt_llm =>
+        (tensorrt_llm_flags(Reservation::Max), Particulars { preempts: true, ..Particulars::default() });
     tensorrt_llm_oracle =>
         (tensorrt_llm_flags(Reservation::Oracle), Particulars { foresees: true, ..Particulars::default() });
 }

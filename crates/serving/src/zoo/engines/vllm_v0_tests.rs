@@ -118,5 +118,5 @@ fn flags_that_vllm_would_refuse() {
     assert_eq!(refused(small(chunked)), Ok(()));
     let no_bytes = Settings { kv_bytes_per_token: None, ..swapping(4.0) };
     assert_eq!(refused(no_bytes), Err("vllm-v0.kv_bytes_per_token"));
-    assert_eq!(refused(Settings { watermark: 0.9, ..Settings::default() }), Err("max_model_len"));
+    assert_eq!(refused(Settings { watermark: 0.95, ..Settings::default() }), Err("max_model_len"));
 }
