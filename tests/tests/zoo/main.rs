@@ -90,7 +90,7 @@ zoo! {
     tensorrt_llm =>
         (tensorrt_llm_flags(Reservation::Max), Particulars { preempts: true, ..Particulars::default() });
     tensorrt_llm_oracle =>
-        (tensorrt_llm_flags(Reservation::Oracle), Particulars { foresees: true, ..Particulars::default() });
+        (tensorrt_llm_flags(Reservation::Oracle), Particulars { foresees: true, preempts: true, ..Particulars::default() });
 }
 
 fn reserve_flags() -> impl Strategy<Value = Engine> {
