@@ -48,7 +48,7 @@ pub(crate) fn scenarios(
                 admission: limit.map_or(Admission::Open, Admission::QueueLimit),
                 ..ZooConfig::new(engine)
             };
-            let engine = EngineConfig {
+            let mut engine = EngineConfig {
                 max_num_seqs: zoo.engine.max_batch(),
                 max_num_batched_tokens: 100_000,
                 max_model_len,
@@ -58,11 +58,20 @@ pub(crate) fn scenarios(
                 zoo: Some(zoo),
                 ..EngineConfig::default()
             };
+            while too_small(&engine) {
+                engine.num_gpu_blocks += 1;
+            }
             let requests = build(&drafts, max_model_len);
             let front_end = SimDuration::from_ps(front_end);
             Scenario { config: SimulationConfig { engine, step_time, replicas, router, front_end }, requests }
         },
     )
+}
+
+/// Whether the KV cache is too small for a sequence of `max_model_len` and what the engine keeps free beside it.
+fn too_small(engine: &EngineConfig) -> bool {
+    let verdict = engine.zoo.as_ref().map(|zoo| zoo.validate(engine));
+    matches!(verdict, Some(Err(error)) if error.field == "max_model_len")
 }
 
 fn orders() -> impl Strategy<Value = Order> {
@@ -144,11 +153,12 @@ fn build(drafts: &[Draft], max_model_len: u32) -> Vec<RequestSpec> {
         .collect()
 }
 
-/// Of 100 scenarios some finish, abort and reject requests, wait, and take many steps without being asked.
-pub(crate) fn reach(scenarios: &impl Strategy<Value = Scenario>) {
+/// Of 100 scenarios some finish, abort, reject and preempt requests, wait, and take many steps without being asked.
+pub(crate) fn reach(scenarios: &impl Strategy<Value = Scenario>, particulars: Particulars) {
     let config = Config { rng_seed: RngSeed::Fixed(7), ..Config::default() };
     let mut runner = TestRunner::new(config);
-    let (mut finished, mut aborted, mut rejected, mut waited, mut in_runs) = (0, 0, 0, 0, 0);
+    let (mut finished, mut aborted, mut rejected, mut waited, mut in_runs, mut preempted) =
+        (0, 0, 0, 0, 0, 0);
     for _ in 0..100 {
         let scenario = scenarios.new_tree(&mut runner).expect("a case").current();
         let played = play(&scenario, false);
@@ -157,6 +167,7 @@ pub(crate) fn reach(scenarios: &impl Strategy<Value = Scenario>) {
         rejected += played.ended(RequestStatus::Rejected).count();
         waited += played.tape.gauges.iter().filter(|(_, _, gauges)| gauges.num_waiting > 0).count();
         in_runs += played.tape.runs;
+        preempted += played.tape.records.iter().filter(|record| record.num_preemptions > 0).count();
     }
     for (count, what) in [
         (finished, "finished"),
@@ -167,4 +178,5 @@ pub(crate) fn reach(scenarios: &impl Strategy<Value = Scenario>) {
     ] {
         assert!(count >= 10, "{count} {what} in 100 scenarios");
     }
+    assert_eq!(preempted >= 10, particulars.preempts, "{preempted} were preempted in 100 scenarios");
 }

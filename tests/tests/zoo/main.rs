@@ -9,6 +9,8 @@ mod checks;
 mod tape;
 
 use kendall_serving::zoo::engines::orca::Reservation;
+use kendall_serving::zoo::engines::tensorrt_llm::CapacityPolicy;
+use kendall_serving::zoo::engines::vllm_v0::PreemptionMode;
 use kendall_serving::zoo::engines::{self, Engine};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
@@ -25,6 +27,8 @@ struct Particulars {
     pads: bool,
     /// Its steps may take longer than their shape says: transfers, work of the CPU.
     delays: bool,
+    /// It preempts when blocks run short.
+    preempts: bool,
     /// A full batch of longest sequences must fit its KV cache.
     reserves_full_batch: bool,
 }
@@ -60,7 +64,7 @@ macro_rules! zoo {
             /// Runs of steps and aborts are reached at all: a property of nothing would hold.
             #[test]
             fn cases_reach_what_they_are_about() {
-                cases::reach(&scenarios());
+                cases::reach(&scenarios(), $particulars);
             }
         })*
     };
@@ -75,6 +79,18 @@ zoo! {
     orca => (orca_flags(Reservation::Max), Particulars::default());
     orca_oracle =>
         (orca_flags(Reservation::OraclePow2), Particulars { foresees: true, ..Particulars::default() });
+    vllm_v0 =>
+        (vllm_v0_flags(PreemptionMode::Recompute), Particulars { preempts: true, ..Particulars::default() });
+    vllm_v0_swap => (
+        vllm_v0_flags(PreemptionMode::Swap),
+        Particulars { preempts: true, delays: true, ..Particulars::default() }
+    );
+    sarathi => (sarathi_flags(), Particulars { preempts: true, ..Particulars::default() });
+    deepspeed_fastgen => (deepspeed_fastgen_flags(), Particulars { preempts: true, ..Particulars::default() });
+    tensorrt_llm =>
+        (tensorrt_llm_flags(Reservation::Max), Particulars { preempts: true, ..Particulars::default() });
+    tensorrt_llm_oracle =>
+        (tensorrt_llm_flags(Reservation::Oracle), Particulars { foresees: true, preempts: true, ..Particulars::default() });
 }
 
 fn reserve_flags() -> impl Strategy<Value = Engine> {
@@ -104,4 +120,59 @@ fn dynamic_flags() -> impl Strategy<Value = Engine> {
 fn orca_flags(reservation: Reservation) -> impl Strategy<Value = Engine> {
     (1..=6_u32)
         .prop_map(move |max_batch_size| Engine::Orca(engines::orca::Settings { max_batch_size, reservation }))
+}
+
+/// Budgets from one token over the batch on: most prompts are cut; swaps take up to some steps.
+fn vllm_v0_flags(preemption_mode: PreemptionMode) -> impl Strategy<Value = Engine> {
+    let watermark = prop_oneof![Just(0.0), Just(0.01), Just(0.2)];
+    let swap_space = prop_oneof![2 => Just(1.0), 1 => Just(0.02)];
+    (1..=6_u32, prop::option::of(0..=14_u32), watermark, swap_space).prop_map(
+        move |(max_num_seqs, chunked, watermark, swap_space)| {
+            Engine::VllmV0(engines::vllm_v0::Settings {
+                max_num_seqs,
+                max_num_batched_tokens: chunked.map(|spare| max_num_seqs + spare),
+                enable_chunked_prefill: chunked.is_some(),
+                watermark,
+                preemption_mode,
+                swap_space,
+                pcie_bandwidth_gb_per_s: 1.0,
+                kv_bytes_per_token: Some(1_000_003),
+            })
+        },
+    )
+}
+
+fn sarathi_flags() -> impl Strategy<Value = Engine> {
+    (1..=6_u32, 1..=20_u32).prop_map(|(max_num_seqs, chunk_size)| {
+        Engine::Sarathi(engines::sarathi::Settings { chunk_size, max_num_seqs })
+    })
+}
+
+fn deepspeed_fastgen_flags() -> impl Strategy<Value = Engine> {
+    (1..=6_u32, 0..=14_u32).prop_map(|(sequences, spare)| {
+        Engine::DeepspeedFastgen(engines::deepspeed_fastgen::Settings {
+            max_ragged_batch_size: sequences + spare,
+            max_ragged_sequence_count: sequences,
+        })
+    })
+}
+
+/// Blocks have up to 16 tokens and sequences up to 60.
+fn tensorrt_llm_flags(max_tokens: Reservation) -> impl Strategy<Value = Engine> {
+    let policy = prop_oneof![
+        Just(CapacityPolicy::GuaranteedNoEvict),
+        Just(CapacityPolicy::MaxUtilization),
+        Just(CapacityPolicy::StaticBatch),
+    ];
+    (policy, 1..=6_u32, any::<bool>(), 0..=20_u32).prop_map(
+        move |(policy, max_batch_size, chunked, spare)| {
+            Engine::TensorrtLlm(engines::tensorrt_llm::Settings {
+                capacity_scheduler_policy: policy,
+                max_batch_size,
+                max_num_tokens: if chunked { 16 } else { 60 } + spare,
+                enable_chunked_context: chunked,
+                max_tokens,
+            })
+        },
+    )
 }

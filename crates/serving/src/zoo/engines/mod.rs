@@ -1,10 +1,26 @@
 //! The engines, one file each.
 
+pub mod deepspeed_fastgen;
 pub mod dynamic;
 pub mod orca;
+mod paging;
 pub mod reserve;
+pub mod sarathi;
 pub mod static_batching;
+pub mod tensorrt_llm;
+mod tensorrt_llm_ledger;
 mod to_completion;
+pub mod vllm_v0;
+mod vllm_v0_ledger;
+
+#[cfg(test)]
+mod deepspeed_fastgen_tests;
+#[cfg(test)]
+mod sarathi_tests;
+#[cfg(test)]
+mod tensorrt_llm_tests;
+#[cfg(test)]
+mod vllm_v0_tests;
 
 #[cfg(test)]
 mod dynamic_tests;
@@ -126,6 +142,14 @@ engines! {
     Dynamic => dynamic,
     /// Orca: batches of iterations.
     Orca => orca,
+    /// vLLM before V1.
+    VllmV0 => vllm_v0,
+    /// Stall-free batching.
+    Sarathi => sarathi,
+    /// Dynamic SplitFuse.
+    DeepspeedFastgen => deepspeed_fastgen,
+    /// In-flight batching behind a capacity scheduler.
+    TensorrtLlm => tensorrt_llm,
 }
 
 /// A flag that must lie within bounds.
