@@ -201,6 +201,7 @@ const MAX_RANKS: u32 = 1 << 20;
 
 impl Distribution {
     /// Draws one variate.
+    #[inline]
     pub fn sample(&self, rng: &mut EntityRng) -> f64 {
         match &self.0 {
             Kind::Constant(value) => *value,

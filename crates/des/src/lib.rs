@@ -28,6 +28,7 @@ mod queue;
 mod statistics;
 mod streams;
 mod time;
+mod variates;
 
 pub use alarms::Alarms;
 pub use distribution::{
@@ -37,3 +38,4 @@ pub use queue::{EventQueue, Phase};
 pub use statistics::{Progression, Tally, TimeWeighted};
 pub use streams::{EntityRng, Purpose, Stream, Streams};
 pub use time::{SimDuration, SimTime, TimeError};
+pub use variates::Variates;

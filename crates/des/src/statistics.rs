@@ -66,6 +66,9 @@ impl Progression {
     /// How many of the values, from the first on and `limit` at most, sum to less than `total` (ps).
     #[inline]
     pub fn count_below(&self, total: u64, limit: u64) -> u64 {
+        if self.sum_of_first(limit) < u128::from(total) {
+            return limit;
+        }
         // Where the parabola reaches the total, nearly; whole numbers settle the rest.
         let (first, growth) = (self.first.as_ps() as f64, self.growth.as_ps() as f64);
         let linear = first - growth / 2.0;
@@ -83,16 +86,23 @@ impl Progression {
 
     /// The area under a value that is `value` during the first duration, `value + growth` during the second, and so on.
     pub fn area_under_ramp(&self, value: u64, growth: u64) -> u128 {
-        let (value, growth) = (u128::from(value), u128::from(growth));
+        // The i-th duration counts i times.
         let (first, step) = (u128::from(self.first.as_ps()), u128::from(self.growth.as_ps()));
-        value * first * u128::from(self.count)
-            + (value * step + growth * first) * sum_of_indices(self.count)
-            + growth * step * sum_of_squares(self.count)
+        let ramp = first * sum_of_indices(self.count) + step * sum_of_squares(self.count);
+        self.sum_of_first(self.count) * u128::from(value) + ramp * u128::from(growth)
     }
 }
 
+fn product(a: u64, b: u64) -> u128 {
+    u128::from(a) * u128::from(b)
+}
+
 /// 0 + 1 + ... + (n - 1)
+#[inline]
 fn sum_of_indices(n: u64) -> u128 {
+    if n < 1 << 32 {
+        return u128::from(n * n.saturating_sub(1) / 2);
+    }
     u128::from(n) * u128::from(n.saturating_sub(1)) / 2
 }
 
@@ -107,19 +117,33 @@ fn sum_of_squares(n: u64) -> u128 {
 }
 
 /// One duration a customer: count, exact sum, extremes, and the exact sum of squares for a variance.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
     count: u64,
     sum_ps: u128,
     sum_squares_ps2: WideSum,
-    min: Option<SimDuration>,
-    max: Option<SimDuration>,
+    /// The largest duration of all without observations.
+    min: SimDuration,
+    /// Zero without observations.
+    max: SimDuration,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Tally {
     /// No observation yet.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self {
+            count: 0,
+            sum_ps: 0,
+            sum_squares_ps2: WideSum { low: 0, high: 0 },
+            min: SimDuration::from_ps(u64::MAX),
+            max: SimDuration::ZERO,
+        }
     }
 
     /// Adds one observation.
@@ -140,30 +164,33 @@ impl Tally {
             Ok(sum) => self.sum_squares_ps2.add(u128::from(sum) * u128::from(value.as_ps())),
             Err(_) => self.sum_squares_ps2.add_product(u128::from(value.as_ps()).pow(2), n),
         }
-        self.min = Some(self.min.map_or(value, |min| min.min(value)));
-        self.max = Some(self.max.map_or(value, |max| max.max(value)));
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
     }
 
     /// Adds every value of a progression `n` times: the same as one by one, to the bit.
     pub fn record_progression(&mut self, values: &Progression, n: u64) {
         let Some(last) = values.count.checked_sub(1).filter(|_| n > 0) else { return };
-        let k = u128::from(values.count);
-        let (first, growth) = (u128::from(values.first.as_ps()), u128::from(values.growth.as_ps()));
-        let (indices, squares) = (sum_of_indices(values.count), sum_of_squares(values.count));
+        let last = values.value(last);
         self.count += values.count * n;
         self.sum_ps += values.sum_of_first(values.count) * u128::from(n);
-        // Below 2^47 ps, two minutes, a sum of so many squares fits in 128 bits.
-        if values.value(last).as_ps() < 1 << 47 && values.count < 1 << 16 && n < 1 << 16 {
-            let sum = k * (first * first) + 2 * first * growth * indices + growth * growth * squares;
+        let (first, growth) = (values.first.as_ps(), values.growth.as_ps());
+        // (first + i growth)^2, summed over i. Below 2^47 ps, two minutes, a sum of so many fits in 128 bits.
+        if last.as_ps() < 1 << 47 && values.count < 1 << 16 && n < 1 << 16 && growth < 1 << 31 {
+            let (indices, squares) =
+                (sum_of_indices(values.count) as u64, sum_of_squares(values.count) as u64);
+            let sum = product(first, first) * u128::from(values.count)
+                + product(2 * first, growth) * u128::from(indices)
+                + product(growth * growth, squares);
             self.sum_squares_ps2.add(sum * u128::from(n));
         } else {
+            let (k, first, growth) = (u128::from(values.count), u128::from(first), u128::from(growth));
             self.sum_squares_ps2.add_product(k * first * first, n);
-            self.sum_squares_ps2.add_product(2 * first * growth * indices, n);
-            self.sum_squares_ps2.add_product(growth * growth * squares, n);
+            self.sum_squares_ps2.add_product(2 * first * growth * sum_of_indices(values.count), n);
+            self.sum_squares_ps2.add_product(growth * growth * sum_of_squares(values.count), n);
         }
-        self.min = Some(self.min.map_or(values.first, |min| min.min(values.first)));
-        let last = values.value(last);
-        self.max = Some(self.max.map_or(last, |max| max.max(last)));
+        self.min = self.min.min(values.first);
+        self.max = self.max.max(last);
     }
 
     /// Number of observations.
@@ -192,12 +219,12 @@ impl Tally {
 
     /// Smallest observation.
     pub fn min(&self) -> Option<SimDuration> {
-        self.min
+        (self.count > 0).then_some(self.min)
     }
 
     /// Largest observation.
     pub fn max(&self) -> Option<SimDuration> {
-        self.max
+        (self.count > 0).then_some(self.max)
     }
 }
 

@@ -26,7 +26,13 @@ impl Streams {
 
     /// The stream of one purpose.
     pub fn stream(self, purpose: Purpose) -> Stream {
-        Stream { blocks: ChaCha8Rng::from_seed(self.key(purpose, 0)), streams: self, purpose, next_entity: 0 }
+        Stream {
+            generator: ChaCha8Rng::from_seed(self.key(purpose, 0)),
+            streams: self,
+            purpose,
+            next_group: 0,
+            blocks: [[0; BYTES_PER_BLOCK]; GROUP],
+        }
     }
 
     /// `generation` 0 is the stream shared by all entities, `e + 1` the overflow of entity `e`.
@@ -44,26 +50,40 @@ impl Streams {
 /// The random numbers of one purpose, addressed by entity.
 #[derive(Debug)]
 pub struct Stream {
-    blocks: ChaCha8Rng,
+    generator: ChaCha8Rng,
     streams: Streams,
     purpose: Purpose,
-    next_entity: u64,
+    /// The group of entities whose blocks the generator gives next; the blocks held are those of the one before.
+    next_group: u64,
+    blocks: [[u8; BYTES_PER_BLOCK]; GROUP],
 }
 
+/// Blocks are made so many at a time, as the generator does.
+const GROUP: usize = 4;
 const BYTES_PER_BLOCK: usize = 64;
 /// `ChaCha` counts 32-bit words; a block has sixteen.
 const WORDS_PER_BLOCK: u128 = 16;
 
 impl Stream {
     /// The random numbers of entity number `entity`, always the same ones, whatever was read before.
+    #[inline]
     pub fn entity(&mut self, entity: u64) -> EntityRng {
-        if entity != self.next_entity {
-            self.blocks.set_word_pos(u128::from(entity) * WORDS_PER_BLOCK);
+        let group = entity / GROUP as u64;
+        if group + 1 != self.next_group {
+            self.make(group);
         }
-        self.next_entity = entity.wrapping_add(1);
-        let mut block = [0; BYTES_PER_BLOCK];
-        self.blocks.fill_bytes(&mut block);
+        let block = self.blocks[(entity % GROUP as u64) as usize];
         EntityRng { block, used: 0, address: (self.streams, self.purpose, entity), overflow: None }
+    }
+
+    /// Makes the blocks of a group of entities.
+    #[inline(never)]
+    fn make(&mut self, group: u64) {
+        if group != self.next_group {
+            self.generator.set_word_pos(u128::from(group) * GROUP as u128 * WORDS_PER_BLOCK);
+        }
+        self.next_group = group + 1;
+        self.generator.fill_bytes(self.blocks.as_flattened_mut());
     }
 }
 

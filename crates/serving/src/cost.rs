@@ -4,11 +4,9 @@
 //! `TDP * (idle + (1 - idle) * busy)`. That a working GPU draws its whole TDP is an upper estimate (decoding waits for memory
 //! and draws less), and the idle share is an assumption; both stand beside the result.
 
-use kendall_des::SimTime;
 use serde::Serialize;
 
 use crate::catalog::Gpu;
-use crate::engine::EngineGauges;
 
 /// Draw of an idle GPU as a share of its TDP: an assumption. Boards of the catalogue idle at a tenth to a fifth.
 pub const IDLE_SHARE: f64 = 0.15;
@@ -68,36 +66,6 @@ impl CostModel<'_> {
             ),
             busy,
         })
-    }
-}
-
-/// Share of time with a request running, over replicas.
-#[derive(Debug, Clone)]
-pub struct BusyTime {
-    /// Since when, and whether one runs; time so far (ps).
-    replicas: Vec<(SimTime, bool, u128)>,
-}
-
-impl BusyTime {
-    /// All replicas idle.
-    pub fn new(replicas: u32) -> Self {
-        Self { replicas: vec![(SimTime::ZERO, false, 0); replicas as usize] }
-    }
-
-    /// A replica's state changed.
-    pub fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
-        let (since, busy, sum) = &mut self.replicas[replica as usize];
-        if *busy {
-            *sum += u128::from((now - *since).as_ps());
-        }
-        (*since, *busy) = (now, gauges.num_running > 0);
-    }
-
-    /// The share up to the end of the run, when all are idle; 0 of an empty run.
-    pub fn share(&self, end: SimTime) -> f64 {
-        let total = (end - SimTime::ZERO).as_ps() as f64 * self.replicas.len() as f64;
-        let busy: u128 = self.replicas.iter().map(|(_, _, sum)| sum).sum();
-        if total > 0.0 { busy as f64 / total } else { 0.0 }
     }
 }
 

@@ -22,7 +22,7 @@ pub mod step_time;
 pub mod workload;
 pub mod zoo;
 
-pub use cost::{BusyTime, Cost, CostModel, IDLE_SHARE};
+pub use cost::{Cost, CostModel, IDLE_SHARE};
 pub use engine::{
     Arrival, BatchDefaults, BatchSettings, ConfigError, Engine, EngineConfig, EngineGauges, EngineTotals,
     EngineVersion, Replica, SchedulingPolicy, SelfPreemption, VersionDefaults, VersionError, Wake,

@@ -28,10 +28,8 @@ pub struct DecodeRun<'a> {
 /// size of steps repeat.
 #[derive(Debug, Clone, Copy)]
 pub struct NewBlocks<'a> {
-    /// Sequences that need a block, by phase.
-    by_phase: &'a [u32],
-    /// Phase of the first step.
-    first_phase: usize,
+    /// Sequences that need a block, by step of a round.
+    by_step: &'a [u32],
     /// How many are taken.
     pub count: u64,
     /// Sum over them of the number, from 1, of the result at which each was taken.
@@ -49,46 +47,49 @@ struct Powers {
 }
 
 impl Powers {
-    /// Every result so far comes one later, and these blocks are taken at the first: sums of sums need no products.
-    fn one_result_earlier(&mut self, blocks: u64) {
-        self.count += blocks;
-        self.results += self.count;
-        self.triangles += self.results;
+    /// What is taken in steps that follow each other. From the last to the first, every result so far comes one later each
+    /// time: sums of sums need no products.
+    fn of(by_step: &[u32]) -> Self {
+        let mut sums = Self::default();
+        for &blocks in by_step.iter().rev() {
+            sums.count += u64::from(blocks);
+            sums.results += sums.count;
+            sums.triangles += sums.results;
+        }
+        sums
     }
 
-    fn minus(self, other: Self) -> Self {
+    /// The same blocks, each so many results later.
+    fn later(self, by: u64) -> Self {
+        let Self { count, results, triangles } = self;
         Self {
-            count: self.count - other.count,
-            results: self.results - other.results,
-            triangles: self.triangles - other.triangles,
+            count,
+            results: results + by * count,
+            triangles: triangles + by * results + by * (by + 1) / 2 * count,
         }
     }
 }
 
 impl<'a> NewBlocks<'a> {
-    /// What is taken in so many steps, few enough for the sums to fit.
-    pub(crate) fn new(by_phase: &'a [u32], first_phase: usize, steps: u64) -> Self {
-        let block_size = by_phase.len();
-        let (rounds, rest) = (steps / block_size as u64, steps % block_size as u64);
-        // Every block is needed again in each round, and those of the first `rest` results once more. From the last result of a
-        // round to the first, always the same number of turns and no branch: which phases are empty is chance.
-        let (mut all, mut once_more) = (Powers::default(), Powers::default());
-        for result in (0..block_size).rev() {
-            let phase = first_phase + result;
-            let phase = if phase < block_size { phase } else { phase - block_size };
-            let blocks = u64::from(by_phase[phase]);
-            all.one_result_earlier(blocks);
-            once_more.one_result_earlier(blocks * u64::from((result as u64) < rest));
-        }
-        let mut new = Self { by_phase, first_phase, count: 0, sum_of_results: 0, sum_of_pairs: 0 };
-        new.add(all.minus(once_more), rounds);
+    /// What is taken in so many steps, few enough for the sums to fit, by what is taken in each of the first `block_size`.
+    pub(crate) fn new(by_step: &'a [u32], steps: u64) -> Self {
+        // Division of 32 bits is faster, and enough for the length of a run.
+        let (block_size, steps) = (by_step.len() as u32, steps as u32);
+        let (rounds, rest) = (u64::from(steps / block_size), u64::from(steps % block_size));
+        // Every block is needed again in each round, and those of the first `rest` steps once more.
+        let (once_more, others) = by_step.split_at(rest as usize);
+        let once_more = Powers::of(once_more);
+        let mut new = Self { by_step, count: 0, sum_of_results: 0, sum_of_pairs: 0 };
         new.add(once_more, rounds + 1);
+        if rounds > 0 {
+            new.add(Powers::of(others).later(rest), rounds);
+        }
         new
     }
 
     /// Adds blocks that are taken in each of so many rounds.
     fn add(&mut self, first_round: Powers, rounds: u64) {
-        let block_size = self.by_phase.len() as u64;
+        let block_size = self.by_step.len() as u64;
         let Powers { count, results, triangles } = first_round;
         // n^2 = 2 (1 + 2 + ... + n) - n
         let squares = 2 * triangles - results;
@@ -105,8 +106,7 @@ impl<'a> NewBlocks<'a> {
 
     /// Blocks taken at the result with this number, from 0.
     pub fn at(&self, step: u64) -> u32 {
-        let phase = (self.first_phase as u64 + step) % self.by_phase.len() as u64;
-        self.by_phase[phase as usize]
+        self.by_step[(step % self.by_step.len() as u64) as usize]
     }
 }
 
@@ -165,8 +165,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn blocks_of_a_run_add_up(by_phase in prop::collection::vec(0_u32..50, 1..40), first in 0_usize..40, steps in 0_u64..500) {
-            let new = NewBlocks::new(&by_phase, first % by_phase.len(), steps);
+        fn blocks_of_a_run_add_up(by_step in prop::collection::vec(0_u32..50, 1..40), steps in 0_u64..500) {
+            let new = NewBlocks::new(&by_step, steps);
             let sum = |weight: fn(u64) -> u64| (1..=steps).map(|n| u64::from(new.at(n - 1)) * weight(n)).sum::<u64>();
             prop_assert_eq!(new.count, sum(|_| 1));
             prop_assert_eq!(new.sum_of_results, sum(|n| n));

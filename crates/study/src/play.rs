@@ -2,7 +2,7 @@
 
 use kendall_des::{SimDuration, SimTime, Streams};
 use kendall_serving::{
-    BusyTime, CostModel, DecodeRun, EngineGauges, GoodputLimits, Observer, RequestRecord, RunEnd, RunMetrics,
+    CostModel, DecodeRun, EngineGauges, GoodputLimits, Observer, RequestRecord, RunEnd, RunMetrics,
     Simulation, SimulationConfig, SimulationError, Workload,
 };
 use thiserror::Error;
@@ -93,10 +93,10 @@ pub fn play<W: Workloads>(
     let workload = workloads.open(replication).map_err(RunError::Workload)?;
     let config = &setting.simulation;
     let metrics = RunMetrics::new(&config.engine, config.replicas, setting.goodput);
-    let seen = Seen { metrics, trend: Trend::new(), busy: BusyTime::new(config.replicas) };
+    let seen = Seen { metrics, trend: Trend::new() };
     let (end, seen) = observe(config, workload, workloads.streams(replication), seen, watch)?;
+    let busy = seen.metrics.busy_share(end.end);
     let metrics = seen.metrics.summary(end.end);
-    let busy = seen.busy.share(end.end);
     let cost = setting.cost.and_then(|model| model.of(metrics.duration_s, metrics.total_output_tokens, busy));
     let facts =
         Facts { metrics: &metrics, end: &end, busy, cost: cost.as_ref(), growth: seen.trend.growth() };
@@ -107,7 +107,6 @@ pub fn play<W: Workloads>(
 struct Seen {
     metrics: RunMetrics,
     trend: Trend,
-    busy: BusyTime,
 }
 
 impl Observer for Seen {
@@ -122,7 +121,6 @@ impl Observer for Seen {
 
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
-        self.busy.gauges(replica, now, gauges);
     }
 
     fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {

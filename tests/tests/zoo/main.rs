@@ -8,7 +8,8 @@ mod cases;
 mod checks;
 mod tape;
 
-use kendall_serving::zoo::engines::{Engine, dynamic, orca, reserve, static_batching};
+use kendall_serving::zoo::engines::orca::Reservation;
+use kendall_serving::zoo::engines::{self, Engine};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
@@ -71,27 +72,28 @@ zoo! {
         (static_flags(), Particulars { pads: true, reserves_full_batch: true, ..Particulars::default() });
     dynamic =>
         (dynamic_flags(), Particulars { pads: true, reserves_full_batch: true, ..Particulars::default() });
-    orca => (orca_flags(orca::Reservation::Max), Particulars::default());
+    orca => (orca_flags(Reservation::Max), Particulars::default());
     orca_oracle =>
-        (orca_flags(orca::Reservation::OraclePow2), Particulars { foresees: true, ..Particulars::default() });
+        (orca_flags(Reservation::OraclePow2), Particulars { foresees: true, ..Particulars::default() });
 }
 
 fn reserve_flags() -> impl Strategy<Value = Engine> {
-    (1..=6_u32)
-        .prop_map(|batch| Engine::Reserve(reserve::Settings { max_batch_size: batch, kv_tokens: None }))
+    (1..=6_u32).prop_map(|batch| {
+        Engine::Reserve(engines::reserve::Settings { max_batch_size: batch, kv_tokens: None })
+    })
 }
 
 fn static_flags() -> impl Strategy<Value = Engine> {
     let timeout = prop_oneof![Just(0.0), (0..=20_u32).prop_map(f64::from), 0.0..40.0_f64];
     (1..=5_u32, timeout).prop_map(|(batch_size, timeout_ms)| {
-        Engine::Static(static_batching::Settings { batch_size, timeout_ms })
+        Engine::Static(engines::static_batching::Settings { batch_size, timeout_ms })
     })
 }
 
 fn dynamic_flags() -> impl Strategy<Value = Engine> {
     let delay = prop_oneof![Just(0), (0..=20_u64).prop_map(|ticks| ticks * 1_000), 0..40_000_u64];
     (1..=5_u32, delay, prop::collection::vec(1..=5_u32, 0..3)).prop_map(|(batch, delay, preferred)| {
-        Engine::Dynamic(dynamic::Settings {
+        Engine::Dynamic(engines::dynamic::Settings {
             max_batch_size: batch,
             max_queue_delay_microseconds: delay,
             preferred_batch_size: preferred.into_iter().filter(|&size| size <= batch).collect(),
@@ -99,6 +101,7 @@ fn dynamic_flags() -> impl Strategy<Value = Engine> {
     })
 }
 
-fn orca_flags(reservation: orca::Reservation) -> impl Strategy<Value = Engine> {
-    (1..=6_u32).prop_map(move |max_batch_size| Engine::Orca(orca::Settings { max_batch_size, reservation }))
+fn orca_flags(reservation: Reservation) -> impl Strategy<Value = Engine> {
+    (1..=6_u32)
+        .prop_map(move |max_batch_size| Engine::Orca(engines::orca::Settings { max_batch_size, reservation }))
 }

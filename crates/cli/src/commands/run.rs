@@ -11,8 +11,8 @@ use kendall_report::{
 };
 use kendall_serving::scenario::{Resolved, Server};
 use kendall_serving::{
-    BusyTime, ClassGoodput, DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation,
-    SimulationConfig, SimulationError, StepRecord,
+    ClassGoodput, DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation, SimulationConfig,
+    SimulationError, StepRecord,
 };
 
 use crate::args::RunArgs;
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         end: &end,
         classes: watcher.classes.summary(summary.duration_s),
         cost: cost_model(&file).and_then(|model| {
-            model.of(summary.duration_s, summary.total_output_tokens, watcher.busy.share(end.end))
+            model.of(summary.duration_s, summary.total_output_tokens, watcher.metrics.busy_share(end.end))
         }),
         metrics: summary.clone(),
         notes: &warnings,
@@ -155,7 +155,6 @@ struct Watcher {
     progress: Progress,
     interrupted: Arc<AtomicBool>,
     classes: ClassGoodput,
-    busy: BusyTime,
 }
 
 /// What is left of a watcher.
@@ -184,7 +183,6 @@ impl Watcher {
             progress: Progress::new(None, true),
             interrupted,
             classes: ClassGoodput::new(prepared.classes(), resolved.goodput),
-            busy: BusyTime::new(*replicas),
         })
     }
 
@@ -220,7 +218,6 @@ impl Observer for Watcher {
 
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
-        self.busy.gauges(replica, now, gauges);
     }
 
     fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {

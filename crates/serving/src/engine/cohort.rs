@@ -31,14 +31,49 @@ pub(super) struct Cohort {
     pub num_rows: u64,
     /// Sum of the contexts that they will have after it.
     pub context: u64,
-    /// By phase: members that need a block in batch `b` have phase `b` modulo the block size.
-    block_needs: Vec<u32>,
+    block_needs: BlockNeeds,
     /// Phase of the next batch.
     phase: u32,
     /// Members by the number of their last batch, then by order of admission.
     ends: BinaryHeap<Reverse<(u64, u64, Slot)>>,
     /// Running requests that are no members, in list order.
     pub others: Vec<Slot>,
+}
+
+/// How many members need a block in which batch, by phase: in batch `b` those of phase `b` modulo the block size.
+#[derive(Debug, Clone)]
+struct BlockNeeds {
+    /// Twice the same, so that a round from any phase on is one piece.
+    twice: Vec<u32>,
+    block_size: usize,
+}
+
+impl BlockNeeds {
+    fn new(block_size: u32) -> Self {
+        let block_size = block_size as usize;
+        Self { twice: vec![0; 2 * block_size], block_size }
+    }
+
+    fn clear(&mut self) {
+        self.twice.fill(0);
+    }
+
+    /// The needs of as many batches as a block has tokens, the first of this phase.
+    fn from(&self, phase: u32) -> &[u32] {
+        &self.twice[phase as usize..][..self.block_size]
+    }
+
+    fn add(&mut self, phase: u32) {
+        for half in self.twice.chunks_exact_mut(self.block_size) {
+            half[phase as usize] += 1;
+        }
+    }
+
+    fn remove(&mut self, phase: u32) {
+        for half in self.twice.chunks_exact_mut(self.block_size) {
+            half[phase as usize] -= 1;
+        }
+    }
 }
 
 /// A request's place in the cohort.
@@ -66,7 +101,7 @@ impl Cohort {
             formed: false,
             num_rows: 0,
             context: 0,
-            block_needs: vec![0; block_size as usize],
+            block_needs: BlockNeeds::new(block_size),
             phase: 0,
             ends: BinaryHeap::new(),
             others: Vec::new(),
@@ -77,7 +112,7 @@ impl Cohort {
         self.formed = false;
         self.num_rows = 0;
         self.context = 0;
-        self.block_needs.fill(0);
+        self.block_needs.clear();
         self.ends.clear();
         self.others.clear();
     }
@@ -89,7 +124,7 @@ impl Cohort {
 
     /// Blocks that the members need in so many batches from the next one on, as long as none joins or ends.
     pub(super) fn new_blocks(&self, batches: u64) -> NewBlocks<'_> {
-        NewBlocks::new(&self.block_needs, self.phase as usize, batches)
+        NewBlocks::new(self.block_needs.from(self.phase), batches)
     }
 }
 
@@ -124,11 +159,13 @@ impl Engine {
         let request = &self.requests[slot as usize];
         let last = self.next_batch + self.rows_to_come(request) - 1;
         let cohort = &mut self.cohort;
-        let to_fill = (block_size - request.num_computed_tokens % block_size) % block_size;
-        let block_phase = (cohort.phase + to_fill) % block_size;
+        let in_last_block = request.num_computed_tokens % block_size;
+        let to_fill = if in_last_block > 0 { block_size - in_last_block } else { 0 };
+        let block_phase = cohort.phase + to_fill;
+        let block_phase = if block_phase < block_size { block_phase } else { block_phase - block_size };
         cohort.num_rows += 1;
         cohort.context += u64::from(request.num_computed_tokens) + 1;
-        cohort.block_needs[block_phase as usize] += 1;
+        cohort.block_needs.add(block_phase);
         cohort.ends.push(Reverse((last, request.admission, slot)));
         let membership = Membership { joined: self.next_batch, last, block_phase };
         self.requests[slot as usize].membership = Some(membership);
@@ -218,7 +255,7 @@ impl Engine {
 
     /// Blocks that members need in the next batch.
     pub(super) fn blocks_for_members(&self) -> u32 {
-        self.cohort.block_needs[self.cohort.phase as usize]
+        self.cohort.block_needs.from(self.cohort.phase)[0]
     }
 
     /// So many more batches have been scheduled.
@@ -245,7 +282,15 @@ impl Engine {
     }
 
     /// Members whose last batch this is, the one scheduled last, have no more rows.
+    #[inline]
     pub(super) fn retire_ending(&mut self, batch: u64, ending: &mut Vec<Slot>) {
+        if self.cohort.next_end() == Some(batch) {
+            self.retire_all(batch, ending);
+        }
+    }
+
+    #[inline(never)]
+    fn retire_all(&mut self, batch: u64, ending: &mut Vec<Slot>) {
         while self.cohort.next_end() == Some(batch) {
             let Some(Reverse((_, _, slot))) = self.cohort.ends.pop() else { break };
             let request = &self.requests[slot as usize];
@@ -253,7 +298,7 @@ impl Engine {
             let next_context = u64::from(request.num_computed_tokens) + (batch + 1 - membership.joined) + 1;
             self.cohort.num_rows -= 1;
             self.cohort.context -= next_context;
-            self.cohort.block_needs[membership.block_phase as usize] -= 1;
+            self.cohort.block_needs.remove(membership.block_phase);
             ending.push(slot);
         }
     }

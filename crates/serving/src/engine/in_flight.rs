@@ -15,6 +15,13 @@ pub(super) struct Flight {
     pub record: Option<Box<StepRecord>>,
 }
 
+impl Flight {
+    /// The number of its rows, if its result is one more token for members who all go on, and nobody records it.
+    pub(super) fn rows_that_go_on(&self) -> Option<u64> {
+        (self.batch.is_plain() && self.record.is_none()).then_some(self.batch.cohort.count)
+    }
+}
+
 /// A queue of flights, oldest first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct InFlight {
@@ -45,14 +52,18 @@ impl InFlight {
         (self.len > 0).then(|| &self.places[(self.oldest + self.len - 1) % 2])
     }
 
+    #[inline]
     pub(super) fn newest_mut(&mut self) -> Option<&mut Flight> {
         self.iter_mut().next_back()
     }
 
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Flight> {
-        [self.oldest, 1 - self.oldest].into_iter().take(self.len).map(|place| &self.places[place])
+    /// The one before the newest.
+    #[inline]
+    pub(super) fn older(&self) -> Option<&Flight> {
+        (self.len > 1).then(|| &self.places[self.oldest])
     }
 
+    #[inline]
     pub(super) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Flight> {
         let [first, second] = &mut self.places;
         let ordered = if self.oldest == 0 { [first, second] } else { [second, first] };
@@ -63,6 +74,7 @@ impl InFlight {
     ///
     /// # Panics
     /// If there is no room.
+    #[inline]
     pub(super) fn next_place(&mut self) -> (&mut Flight, impl Iterator<Item = &mut Flight>) {
         let [first, second] = &mut self.places;
         let (older, younger) = if self.oldest == 0 { (first, second) } else { (second, first) };
@@ -74,11 +86,13 @@ impl InFlight {
     }
 
     /// What was put in the next place is in flight.
+    #[inline]
     pub(super) fn push(&mut self) {
         self.len += 1;
     }
 
     /// The oldest has landed; its vectors are used again.
+    #[inline]
     pub(super) fn pop(&mut self) {
         self.oldest = 1 - self.oldest;
         self.len -= 1;

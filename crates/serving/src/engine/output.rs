@@ -80,6 +80,13 @@ impl Engine {
         self.last_completion = now;
     }
 
+    /// Processes the result of a step that gave `count` members, all of whom go on, a token each, and nobody else.
+    pub(super) fn deliver_to_members(&mut self, count: u64, now: SimTime, observer: &mut impl Observer) {
+        self.next_result += 1;
+        observer.token_gaps(now - self.last_completion, count);
+        self.last_completion = now;
+    }
+
     /// The row is no longer in flight. Returns whether it was scheduled before a preemption.
     fn settle(&mut self, row: Row) -> bool {
         let request = &mut self.requests[row.slot as usize];

@@ -13,7 +13,7 @@ use crate::observe::Observer;
 use crate::record::{RequestStatus, RowKind, StepRecord, StepRow};
 use crate::router::ReplicaLoad;
 
-use super::in_flight::InFlight;
+use super::in_flight::{Flight, InFlight};
 use super::request::Status;
 use super::scheduler::SchedulerOutput;
 use super::{Arrival, Engine, Slot};
@@ -81,6 +81,7 @@ impl Replica {
     }
 
     /// Whether nothing is in flight, so that an input must wake it.
+    #[inline]
     pub fn is_idle(&self) -> bool {
         self.in_flight.is_empty()
     }
@@ -102,6 +103,7 @@ impl Replica {
     }
 
     /// A request reaches the input queue.
+    #[inline]
     pub fn submit(&mut self, arrival: Arrival) {
         self.inbox.push_back(Input::Add(arrival));
     }
@@ -121,6 +123,14 @@ impl Replica {
     /// # Panics
     /// If nothing was in flight.
     pub fn complete(&mut self, now: SimTime, observer: &mut impl Observer) {
+        let goes_on = self.in_flight.oldest().and_then(Flight::rows_that_go_on);
+        if let Some(count) = goes_on.filter(|_| self.abortable.is_empty()) {
+            self.engine.deliver_to_members(count, now, observer);
+            self.fruitless_steps = 0;
+            self.in_flight.pop();
+            observer.inspect(self.id, &self.engine);
+            return;
+        }
         let aborted = if self.abortable.is_empty() { Vec::new() } else { self.abort_known(now, observer) };
         let flight = self.in_flight.oldest_mut().expect("a batch was in flight");
         let batch = &flight.batch;

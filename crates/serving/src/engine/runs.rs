@@ -9,9 +9,9 @@
 use kendall_des::{Progression, SimDuration, SimTime};
 
 use crate::observe::{DecodeRun, Observer};
-use crate::step_time::BatchShape;
 
 use super::in_flight::Flight;
+use super::scheduler::{Row, SchedulerOutput};
 use super::{Engine, Replica};
 
 /// Most steps of one run: keeps every sum of it, cubes of this at most, far from the limits of 64 bits.
@@ -19,20 +19,28 @@ const LONGEST_RUN: u64 = 1 << 15;
 
 impl Engine {
     /// Batches that will be scheduled before the one in which the next member ends.
+    #[inline]
     fn batches_until_end(&self) -> u64 {
         self.cohort.next_end().map_or(0, |end| end.saturating_sub(self.next_batch))
     }
 
-    /// Batches for which there are certainly blocks: in so many each member needs at most one block for each `block_size`
-    /// of them, and one more.
-    fn batches_with_blocks(&self) -> u64 {
-        let rounds = u64::from(self.kv.num_free()) / self.cohort.num_rows.max(1);
-        rounds.saturating_sub(1) * u64::from(self.config.block_size)
+    /// Of the next `wanted` batches those for which there are certainly blocks: in so many each member needs at most one
+    /// block for each `block_size` of them, and one more.
+    #[inline]
+    fn batches_with_blocks(&self, wanted: u64) -> u64 {
+        let (free, num_rows) = (u64::from(self.kv.num_free()), self.cohort.num_rows.max(1));
+        let block_size = u64::from(self.config.block_size);
+        // Nearly always there are enough, and a division is spared.
+        if num_rows * (wanted + 2 * block_size) <= free * block_size {
+            return wanted;
+        }
+        wanted.min((free / num_rows).saturating_sub(1) * block_size)
     }
 
-    /// Batches that can be scheduled before one in which a member ends, or that might lack blocks.
-    fn quiet_batches(&self) -> u64 {
-        self.batches_until_end().min(self.batches_with_blocks()).min(LONGEST_RUN)
+    /// Whether the result of this batch may be somebody's last. Members have more tokens to come, but for those who end in it.
+    fn may_let_go(&self, batch: &SchedulerOutput) -> bool {
+        let is_no_member = |row: &Row| self.requests[row.slot as usize].membership.is_none();
+        !batch.cohort.ending.is_empty() || batch.rows.iter().any(|row| row.delivers && is_no_member(row))
     }
 
     /// Whether nothing but decoding can happen until a member ends.
@@ -43,21 +51,13 @@ impl Engine {
         self.cohort.formed && self.cohort.others.is_empty() && nobody_can_enter
     }
 
-    /// Time of a step that decodes `num_rows` sequences of together `context` tokens.
-    fn decode_time(&self, num_rows: u64, context: u64) -> SimDuration {
-        let shape =
-            BatchShape { decode_seqs: num_rows, decode_context_tokens: context, ..BatchShape::default() };
-        self.step_time.step_time(&shape)
-    }
-
-    /// Durations of the next `count` batches, as long as no member ends.
-    fn decode_times(&self, count: u64) -> Progression {
+    /// Durations of `count` batches, as long as no member ends, the first of them `behind` before the next one to be scheduled.
+    fn decode_times(&self, count: u64, behind: u64) -> Progression {
         let num_rows = self.cohort.num_rows;
-        Progression {
-            first: self.decode_time(num_rows, self.cohort.context),
-            growth: SimDuration::from_ps(self.step_time.decode_context_ps(num_rows) * num_rows),
-            count,
-        }
+        let (without_context, per_token) = self.step_time.decode_ps(num_rows);
+        let first = without_context + per_token * (self.cohort.context - num_rows * behind);
+        let growth = per_token * num_rows;
+        Progression { first: SimDuration::from_ps(first), growth: SimDuration::from_ps(growth), count }
     }
 }
 
@@ -65,27 +65,28 @@ impl Replica {
     /// When the run ends that begins now; `None` if there is none, or each step is wanted.
     pub(super) fn end_of_run(&self, wants_steps: bool) -> Option<SimTime> {
         let engine = &self.engine;
-        if wants_steps || !self.inbox.is_empty() || !engine.only_decodes() {
+        if wants_steps || !self.inbox.is_empty() || !engine.cohort.formed {
             return None;
         }
-        // What is in flight must be rows of the members alone, of whom none ends before the last batch in flight.
-        let mut in_flight = self.in_flight.iter();
-        let newest = in_flight.next_back()?;
-        if in_flight.any(|flight| !flight.batch.is_plain()) || !newest.batch.rows.is_empty() {
+        // Whoever leaves must be seen to leave: an older batch may not be anybody's last.
+        let newest = self.in_flight.newest()?;
+        if self.in_flight.older().is_some_and(|older| engine.may_let_go(&older.batch)) {
             return None;
         }
-        if !newest.batch.is_plain() {
+        if !newest.batch.is_plain() || !engine.only_decodes() {
             return Some(newest.end).filter(|_| self.in_flight.len() > 1);
         }
         // The run ends with the batch in which a member ends, if blocks certainly last for that one and, scheduled while it
         // runs, the one after it; else with the last quiet one.
         let until_end = engine.batches_until_end();
-        let lasts = until_end < LONGEST_RUN && until_end + 2 <= engine.batches_with_blocks();
-        let count = if lasts { until_end + 1 } else { engine.quiet_batches() };
+        let wanted = until_end.min(LONGEST_RUN) + 2;
+        let with_blocks = engine.batches_with_blocks(wanted);
+        let lasts = until_end < LONGEST_RUN && with_blocks == wanted;
+        let count = if lasts { until_end + 1 } else { with_blocks.min(until_end).min(LONGEST_RUN) };
         if count == 0 {
             return None;
         }
-        let ps = engine.decode_times(count).sum_of_first(count);
+        let ps = engine.decode_times(count, 0).sum_of_first(count);
         newest.end.checked_add(SimDuration::from_ps(u64::try_from(ps).ok()?))
     }
 
@@ -101,8 +102,10 @@ impl Replica {
         if !self.in_run {
             return;
         }
-        self.leap(now, observer);
         while let Some(end) = self.in_flight.oldest().map(|oldest| oldest.end).filter(|&end| end < now) {
+            if self.leap(now, observer) {
+                continue;
+            }
             self.complete(end, observer);
             if !self.launch_all(end, observer) {
                 self.beyond_horizon = true;
@@ -111,55 +114,54 @@ impl Replica {
         }
     }
 
-    /// Advances over as many batches as can be summed up, where blocks are only counted.
-    fn leap(&mut self, now: SimTime, observer: &mut impl Observer) {
+    /// Advances over as many batches that end before `now` as can be summed up, where blocks are only counted; `false` if
+    /// that are not several.
+    fn leap(&mut self, now: SimTime, observer: &mut impl Observer) -> bool {
         let engine = &self.engine;
         let num_rows = engine.cohort.num_rows;
         let alike = |flight: &Flight| flight.batch.is_plain() && flight.batch.cohort.count == num_rows;
-        let Some(oldest) = self.in_flight.oldest() else { return };
-        if !self.in_flight.iter().all(alike) || !engine.kv.counts_only() {
-            return;
+        let (Some(oldest), Some(newest)) = (self.in_flight.oldest(), self.in_flight.newest()) else {
+            return false;
+        };
+        // There are no others.
+        if !alike(newest) || !alike(oldest) || !engine.kv.counts_only() {
+            return false;
         }
         // From the last result to the next one and on: the batch in flight longest has the smallest context.
         let depth = self.in_flight.len() as u64;
-        let mut gaps = Progression {
-            first: engine.decode_time(num_rows, engine.cohort.context - num_rows * depth),
-            growth: SimDuration::from_ps(engine.step_time.decode_context_ps(num_rows) * num_rows),
-            count: 0,
-        };
+        let mut gaps = engine.decode_times(0, depth);
         let start = engine.last_completion;
         if start.checked_add(gaps.first) != Some(oldest.end) {
-            return;
+            return false;
         }
         // The batch in which a member ends is still like the others.
-        let most = (engine.batches_until_end() + 1).min(engine.batches_with_blocks()).min(LONGEST_RUN);
+        let most = engine.batches_with_blocks((engine.batches_until_end() + 1).min(LONGEST_RUN));
         gaps.count = gaps.count_below((now - start).as_ps(), most);
         let count = gaps.count;
         if count < 2 {
-            return;
+            return false;
         }
         let before = engine.gauges();
         let end = start + SimDuration::from_ps(gaps.sum_of_first(count) as u64);
         let new_blocks = engine.cohort.new_blocks(count);
         let num_new_blocks = new_blocks.count as u32;
         observer.decode_run(self.id, &DecodeRun { start, gaps, num_rows, before, end, new_blocks });
-        let later = self.engine.decode_times(count);
         self.engine.skip_batches(count, num_new_blocks, end);
-        // The batches in flight are now those that stand `count` later.
-        let mut newest = self.in_flight.newest().map_or(end, |flight| flight.end);
-        newest = newest + SimDuration::from_ps(later.sum_of_first(count) as u64);
-        let mut context = self.engine.cohort.context;
-        for flight in self.in_flight.iter_mut().rev() {
-            context -= num_rows;
-            flight.end = newest;
+        // The batches in flight are now those that stand `count` later: theirs are the durations after the last gap.
+        let mut context = self.engine.cohort.context - num_rows * depth;
+        let mut ends = end;
+        for (flight, later) in self.in_flight.iter_mut().zip(count..) {
+            ends = ends + gaps.value(later);
+            flight.end = ends;
             flight.batch.shape.decode_context_tokens = context;
-            newest = SimTime::from_ps(newest.as_ps() - self.engine.decode_time(num_rows, context).as_ps());
+            context += num_rows;
         }
         if let Some(newest) = self.in_flight.newest_mut() {
             let batch = self.engine.next_batch - 1;
             self.engine.retire_ending(batch, &mut newest.batch.cohort.ending);
         }
         self.fruitless_steps = 0;
+        true
     }
 }
 

@@ -100,10 +100,10 @@ impl Engine {
         if !self.cohort.formed {
             return false;
         }
-        let nobody_else = self.cohort.others.is_empty() && self.waiting.is_empty();
-        if !nobody_else {
+        if !self.cohort.others.is_empty() {
             self.let_others_join();
         }
+        let nobody_else = self.cohort.others.is_empty() && self.waiting.is_empty();
         let budget = self.config.max_num_batched_tokens - self.cohort.num_rows as u32;
         if self.blocks_for_members() + self.blocks_for_others(budget) > self.kv.num_free() {
             return false;

@@ -24,6 +24,8 @@ pub(super) struct GaugesOverTime {
     /// Values times picoseconds, up to `since`.
     areas: [u128; 5],
     max: [u64; 5],
+    /// How long something ran, up to `since` (ps).
+    busy: u64,
 }
 
 fn values(gauges: &EngineGauges) -> [u64; 5] {
@@ -42,8 +44,11 @@ fn product(a: u64, b: u64) -> u128 {
 
 impl GaugesOverTime {
     /// The gauges change at `now`.
+    #[inline]
     pub(super) fn set(&mut self, now: SimTime, gauges: EngineGauges) {
-        let elapsed = u128::from((now - self.since).as_ps());
+        let elapsed = (now - self.since).as_ps();
+        self.busy += elapsed * u64::from(self.values[Gauge::NumRunning as usize] > 0);
+        let elapsed = u128::from(elapsed);
         for (area, value) in self.areas.iter_mut().zip(self.values) {
             *area += elapsed * u128::from(value);
         }
@@ -56,7 +61,10 @@ impl GaugesOverTime {
 
     /// A run of steps: the members' tokens grow with each, and blocks are taken now and then.
     pub(super) fn run(&mut self, run: &DecodeRun<'_>) {
-        self.set(run.start, run.before);
+        if self.since != run.start {
+            self.set(run.start, run.before);
+        }
+        debug_assert_eq!(self.values, values(&run.before), "gauges are reported whenever they change");
         let elapsed = (run.end - run.start).as_ps();
         let (new, gaps) = (&run.new_blocks, &run.gaps);
         // A block taken at result n is held from then until the end of the run.
@@ -64,6 +72,7 @@ impl GaugesOverTime {
             product(new.sum_of_results, gaps.first.as_ps()) + product(new.sum_of_pairs, gaps.growth.as_ps());
         let of_new_blocks = product(new.count, elapsed) - until_taken;
         let [waiting, running, used, held_blocks, held_tokens] = self.values;
+        self.busy += elapsed;
         let areas = [
             product(waiting, elapsed),
             product(running, elapsed),
@@ -86,6 +95,12 @@ impl GaugesOverTime {
     pub(super) fn area(&self, gauge: Gauge, end: SimTime) -> u128 {
         let i = gauge as usize;
         self.areas[i] + u128::from((end - self.since).as_ps()) * u128::from(self.values[i])
+    }
+
+    /// Time with a request running, from time 0 to `end` (ps).
+    pub(super) fn busy_ps(&self, end: SimTime) -> u64 {
+        let runs = self.values[Gauge::NumRunning as usize] > 0;
+        self.busy + (end - self.since).as_ps() * u64::from(runs)
     }
 
     /// The average from time 0 to `end`; `None` if no time has passed.

@@ -25,10 +25,18 @@ impl Histogram {
     pub(super) fn record_n(&mut self, value: u64, n: u64) {
         let shift = shift(value);
         let bucket = (u64::from(shift) * BUCKETS_PER_DOUBLING + (value >> shift)) as usize;
-        if bucket >= self.counts.len() {
-            self.counts.resize(bucket + 1, 0);
+        match self.counts.get_mut(bucket) {
+            Some(count) => *count += n,
+            None => self.open(bucket, n),
         }
-        self.counts[bucket] += n;
+    }
+
+    /// The first count of a bucket beyond all others.
+    #[cold]
+    #[inline(never)]
+    fn open(&mut self, bucket: usize, n: u64) {
+        self.counts.resize(bucket + 1, 0);
+        self.counts[bucket] = n;
     }
 
     /// The largest number in the bucket of `value`.

@@ -18,6 +18,7 @@ pub struct LatencyMetric {
 
 impl LatencyMetric {
     /// Adds `n` equal observations.
+    #[inline]
     pub fn record_n(&mut self, value: SimDuration, n: u64) {
         self.tally.record_n(value, n);
         self.histogram.record_n(value.as_ps() / 1_000, n);
@@ -26,14 +27,17 @@ impl LatencyMetric {
     /// Adds every value of a progression `n` times.
     pub(super) fn record_progression(&mut self, values: &Progression, n: u64) {
         self.tally.record_progression(values, n);
+        let last_ps = values.value(values.count.saturating_sub(1)).as_ps();
         let mut i = 0;
         while i < values.count {
             let ns = values.value(i).as_ps() / 1_000;
             // All values up to the end of this bucket go into it together.
             let bucket_end_ps = (Histogram::highest_equivalent(ns) + 1).saturating_mul(1_000);
-            let in_bucket = match values.growth.as_ps() {
-                0 => values.count - i,
-                growth => (bucket_end_ps - values.value(i).as_ps()).div_ceil(growth).min(values.count - i),
+            let in_bucket = if last_ps < bucket_end_ps {
+                values.count - i
+            } else {
+                // It grows, or the last would be in this bucket.
+                (bucket_end_ps - values.value(i).as_ps()).div_ceil(values.growth.as_ps())
             };
             self.histogram.record_n(ns, in_bucket * n);
             i += in_bucket;

@@ -104,6 +104,13 @@ impl RunMetrics {
         self.sojourn_ps
     }
 
+    /// Share of time with a request running, over the replicas of the run that ended at `end`; 0 of an empty run.
+    pub fn busy_share(&self, end: SimTime) -> f64 {
+        let total = (end - SimTime::ZERO).as_ps() as f64 * self.replicas.len() as f64;
+        let busy: u128 = self.replicas.iter().map(|state| u128::from(state.busy_ps(end))).sum();
+        if total > 0.0 { busy as f64 / total } else { 0.0 }
+    }
+
     /// Time to first token.
     pub fn ttft(&self) -> &LatencyMetric {
         &self.ttft
@@ -195,6 +202,7 @@ fn by_reason(counts: &[u64; Rejection::ALL.len()]) -> BTreeMap<Rejection, u64> {
 }
 
 impl Observer for RunMetrics {
+    #[inline]
     fn token_gaps(&mut self, gap: SimDuration, n: u64) {
         if n > 0 {
             self.itl.record_n(gap, n);
@@ -246,11 +254,13 @@ impl Observer for RunMetrics {
         }
     }
 
+    #[inline]
     fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
         self.itl.record_progression(&run.gaps, run.num_rows);
         self.replicas[replica as usize].run(run);
     }
 
+    #[inline]
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.replicas[replica as usize].set(now, gauges);
     }

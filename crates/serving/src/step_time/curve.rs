@@ -156,6 +156,12 @@ impl CurveSteps {
         SimDuration::from_ps(ps)
     }
 
+    /// As [`StepTimeModel::decode_ps`](super::StepTimeModel::decode_ps), with nobody in the batch who computes nothing.
+    pub(super) fn decode_ps(&self, num_rows: u64) -> (u64, u64) {
+        let shape = BatchShape { decode_seqs: num_rows, ..BatchShape::default() };
+        (self.step_time(&shape).as_ps(), 0)
+    }
+
     /// Coefficients of steps that are never longer than these.
     pub(super) fn at_least(&self) -> LinearCoefficients {
         let tables = &*self.0;

@@ -54,12 +54,22 @@ impl LinearCoefficients {
     ///
     /// # Panics
     /// Beyond the horizon of 213 days for one step.
+    #[inline]
     pub fn step_time(&self, shape: &BatchShape) -> SimDuration {
+        // Nearly every step only decodes.
+        if shape.prefill_tokens > 0 || shape.new_seqs > 0 || shape.decode_seqs == 0 {
+            return self.mixed_step_time(shape);
+        }
+        let (without_context, per_token) = self.decode_ps(shape.decode_seqs);
+        let ps = per_token
+            .checked_mul(shape.decode_context_tokens)
+            .and_then(|context| without_context.checked_add(context));
+        SimDuration::from_ps(ps.expect("a step within the horizon of 213 days"))
+    }
+
+    fn mixed_step_time(&self, shape: &BatchShape) -> SimDuration {
         if shape.prefill_tokens + shape.decode_seqs == 0 {
             return SimDuration::ZERO;
-        }
-        if shape.prefill_tokens == 0 && shape.new_seqs == 0 {
-            return self.decode_time(shape.decode_seqs, shape.decode_context_tokens);
         }
         let terms = [
             (self.per_prefill_token_ps, shape.prefill_tokens),
@@ -75,12 +85,11 @@ impl LinearCoefficients {
         SimDuration::from_ps(ps.expect("a step within the horizon of 213 days"))
     }
 
-    /// The duration of a step in which `num_rows` sequences of together `context` tokens decode, and nothing else.
-    fn decode_time(&self, num_rows: u64, context: u64) -> SimDuration {
+    /// As [`StepTimeModel::decode_ps`](super::StepTimeModel::decode_ps).
+    #[inline]
+    pub(super) fn decode_ps(&self, num_rows: u64) -> (u64, u64) {
         let seqs = self.per_decode_seq_ps.checked_mul(num_rows);
-        let tokens = self.per_decode_context_token_ps.checked_mul(context);
-        let ps =
-            seqs.zip(tokens).and_then(|(seqs, tokens)| self.base_ps.checked_add(seqs)?.checked_add(tokens));
-        SimDuration::from_ps(ps.expect("a step within the horizon of 213 days"))
+        let ps = seqs.and_then(|seqs| self.base_ps.checked_add(seqs));
+        (ps.expect("a step within the horizon of 213 days"), self.per_decode_context_token_ps)
     }
 }

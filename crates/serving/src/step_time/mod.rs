@@ -39,6 +39,7 @@ impl StepTimeModel {
     ///
     /// # Panics
     /// Beyond the horizon of 213 days for one step.
+    #[inline]
     pub fn step_time(&self, shape: &BatchShape) -> SimDuration {
         match self {
             Self::Linear(coefficients) => coefficients.step_time(shape),
@@ -47,12 +48,17 @@ impl StepTimeModel {
         }
     }
 
-    /// `D(n)`: what one token of context adds to a step that only decodes `num_rows` sequences (ps).
-    pub fn decode_context_ps(&self, num_rows: u64) -> u64 {
+    /// `A(n)` and `D(n)`: a step that only decodes `num_rows` sequences takes so long, and so much longer for each token
+    /// of their contexts (ps).
+    ///
+    /// # Panics
+    /// Beyond the horizon of 213 days for one step.
+    #[inline]
+    pub fn decode_ps(&self, num_rows: u64) -> (u64, u64) {
         match self {
-            Self::Linear(coefficients) => coefficients.per_decode_context_token_ps,
-            Self::Roofline(steps) => steps.decode_context_ps(num_rows),
-            Self::Curve(_) => 0,
+            Self::Linear(coefficients) => coefficients.decode_ps(num_rows),
+            Self::Roofline(steps) => steps.decode_ps(num_rows),
+            Self::Curve(steps) => steps.decode_ps(num_rows),
         }
     }
 

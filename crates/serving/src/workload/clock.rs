@@ -1,6 +1,6 @@
 //! When request number `i` arrives, given when the one before did.
 
-use kendall_des::{Distribution, SimDuration, SimTime, Stream, Streams};
+use kendall_des::{Distribution, SimDuration, SimTime, Stream, Streams, Variates};
 
 use super::arrivals::{Arrivals, Periods, on_off_states};
 use super::class_purpose;
@@ -14,8 +14,7 @@ use super::rate::{Afterwards, Rate, Segment, Segments, Sinusoid};
 #[derive(Debug)]
 pub(super) struct Clock {
     /// Gap between two arrivals in seconds; `None` if all requests arrive at time 0.
-    gap: Option<Distribution>,
-    gaps: Stream,
+    gaps: Option<Variates>,
     /// What gaps pass through on their way to time; first the process's own rate, then the fluctuation.
     rates: Vec<Rate>,
 }
@@ -43,14 +42,15 @@ impl Clock {
         let fluctuation = fluctuation.map(Fluctuation::rate).transpose();
         let fluctuation = fluctuation.map_err(|error| error.within("fluctuation"))?;
         let gaps = streams.stream(class_purpose(super::ARRIVAL_GAPS, class));
-        Ok(Self { gap, gaps, rates: rate.into_iter().chain(fluctuation).collect() })
+        let gaps = gap.map(|gap| Variates::new(gap, gaps));
+        Ok(Self { gaps, rates: rate.into_iter().chain(fluctuation).collect() })
     }
 
     /// The arrival of request `index` after the one before. To be called for one request after another.
     #[inline]
     pub(super) fn next(&mut self, previous: SimTime, index: u64) -> Next {
-        let Some(distribution) = &self.gap else { return Next::At(previous) };
-        let mut gap = distribution.sample(&mut self.gaps.entity(index));
+        let Some(gaps) = &mut self.gaps else { return Next::At(previous) };
+        let mut gap = gaps.of(index);
         for rate in &mut self.rates {
             let Some(time) = rate.advance(gap) else { return Next::Ended };
             gap = time;

@@ -1,7 +1,7 @@
 //! Length distributions as a scenario names them. A length is the floor of the draw and at least 1 token.
 
 use kendall_des::{
-    Distribution, DistributionError, Outside, Purpose, Stream, Streams, standard_normal_cdf,
+    Distribution, DistributionError, Outside, Purpose, Stream, Streams, Variates, standard_normal_cdf,
     standard_normal_quantile,
 };
 use schemars::JsonSchema;
@@ -281,11 +281,23 @@ pub enum LengthSource {
 
 /// Draws lengths by the number of the request.
 #[derive(Debug)]
-pub(super) struct LengthDraws {
-    source: LengthSource,
-    prompts: Stream,
-    outputs: Stream,
-    order: Stream,
+pub(super) enum LengthDraws {
+    Independent {
+        prompts: Variates,
+        outputs: Variates,
+    },
+    Correlated {
+        prompt: Distribution,
+        output: Distribution,
+        rank_correlation: f64,
+        prompts: Stream,
+        outputs: Stream,
+    },
+    InTurn(Vec<(u32, u32)>),
+    Random {
+        pairs: Vec<(u32, u32)>,
+        order: Stream,
+    },
 }
 
 impl LengthDraws {
@@ -305,33 +317,42 @@ impl LengthDraws {
         prompts: Purpose,
         outputs: Purpose,
     ) -> Result<Self, DistributionError> {
-        if matches!(source, LengthSource::Pairs { pairs, .. } if pairs.is_empty()) {
-            return Err(DistributionError::BadTable);
-        }
-        Ok(Self {
-            source: source.clone(),
-            prompts: streams.stream(class_purpose(prompts, class)),
-            outputs: streams.stream(class_purpose(outputs, class)),
-            order: streams.stream(class_purpose(super::LENGTH_ORDER, class)),
+        let stream = |purpose| streams.stream(class_purpose(purpose, class));
+        Ok(match source.clone() {
+            LengthSource::Distributions { prompt, output } => Self::Independent {
+                prompts: Variates::new(prompt, stream(prompts)),
+                outputs: Variates::new(output, stream(outputs)),
+            },
+            LengthSource::Correlated { prompt, output, rank_correlation } => Self::Correlated {
+                prompt,
+                output,
+                rank_correlation,
+                prompts: stream(prompts),
+                outputs: stream(outputs),
+            },
+            LengthSource::Pairs { pairs, .. } if pairs.is_empty() => return Err(DistributionError::BadTable),
+            LengthSource::Pairs { pairs, random: false } => Self::InTurn(pairs),
+            LengthSource::Pairs { pairs, random: true } => {
+                Self::Random { pairs, order: stream(super::LENGTH_ORDER) }
+            }
         })
     }
 
     /// Prompt length of number `prompt` and output length of number `output`.
     pub(super) fn draw(&mut self, prompt: u64, output: u64) -> (u32, u32) {
-        match &self.source {
-            LengthSource::Distributions { prompt: of_prompt, output: of_output } => (
-                whole_tokens(of_prompt.sample(&mut self.prompts.entity(prompt))),
-                whole_tokens(of_output.sample(&mut self.outputs.entity(output))),
-            ),
-            LengthSource::Correlated { prompt: of_prompt, output: of_output, rank_correlation } => {
-                let u = self.prompts.entity(prompt).next_open01();
-                let own = self.outputs.entity(output).next_open01();
+        match self {
+            Self::Independent { prompts, outputs } => {
+                (whole_tokens(prompts.of(prompt)), whole_tokens(outputs.of(output)))
+            }
+            Self::Correlated { prompt: of_prompt, output: of_output, rank_correlation, prompts, outputs } => {
+                let u = prompts.entity(prompt).next_open01();
+                let own = outputs.entity(output).next_open01();
                 let joined = correlated(u, own, *rank_correlation);
                 (whole_tokens(of_prompt.quantile(u)), whole_tokens(of_output.quantile(joined)))
             }
-            LengthSource::Pairs { pairs, random: false } => pairs[(prompt % pairs.len() as u64) as usize],
-            LengthSource::Pairs { pairs, random: true } => {
-                let at = self.order.entity(prompt).next_open01() * pairs.len() as f64;
+            Self::InTurn(pairs) => pairs[(prompt % pairs.len() as u64) as usize],
+            Self::Random { pairs, order } => {
+                let at = order.entity(prompt).next_open01() * pairs.len() as f64;
                 pairs[at as usize]
             }
         }
@@ -350,5 +371,6 @@ fn correlated(u: f64, own: f64, rank_correlation: f64) -> f64 {
 
 /// Lengths are whole: the floor of the draw, at least 1 token and at most 2^30.
 pub(super) fn whole_tokens(draw: f64) -> u32 {
-    libm::floor(draw).clamp(1.0, f64::from(MAX_TOKENS)) as u32
+    // What is cut off is the fraction, as the draw is positive by then.
+    draw.clamp(1.0, f64::from(MAX_TOKENS)) as u32
 }

@@ -24,14 +24,15 @@ pub struct KvAccount {
     used_blocks: u32,
     held_blocks: u64,
     held_tokens: u64,
-    /// By phase: decoding requests that need a block at decode steps whose number has this remainder by the block size.
+    /// By phase: decoding requests that need a block at decode steps whose number has this remainder by the block size. Twice
+    /// the same, so that a round from any phase on is one piece.
     needs: Vec<u32>,
 }
 
 impl KvAccount {
     pub(super) fn new(block_size: u32, num_blocks: u32, growth: KvGrowth) -> Self {
         let phases = if growth == KvGrowth::Paged { block_size as usize } else { 1 };
-        let needs = vec![0; phases];
+        let needs = vec![0; 2 * phases];
         Self { block_size, num_blocks, growth, used_blocks: 0, held_blocks: 0, held_tokens: 0, needs }
     }
 
@@ -123,6 +124,7 @@ impl KvAccount {
         if self.is_paged() {
             let phase = self.phase(step, computed);
             self.needs[phase] += 1;
+            self.needs[phase + self.block_size as usize] += 1;
         }
     }
 
@@ -131,6 +133,7 @@ impl KvAccount {
         if self.is_paged() {
             let phase = self.phase(joined, computed);
             self.needs[phase] -= 1;
+            self.needs[phase + self.block_size as usize] -= 1;
         }
     }
 
@@ -141,15 +144,30 @@ impl KvAccount {
 
     /// Blocks that so many decode steps take, from number `step` on.
     pub(super) fn needed_in(&self, step: u64, steps: u64) -> NewBlocks<'_> {
-        NewBlocks::new(&self.needs, (step % self.needs.len() as u64) as usize, steps)
+        let round = self.needs.len() / 2;
+        let phase = (step % round as u64) as usize;
+        NewBlocks::new(&self.needs[phase..][..round], steps)
     }
 
-    /// Decode steps of `rows` requests for which there are certainly blocks: in so many each needs at most one block for
-    /// each block size of steps, and one more.
-    pub(super) fn steps_with_blocks(&self, rows: u64) -> u64 {
+    /// Decode steps of `rows` requests, from number `step` on, after each of which a block is still free: some engines want one
+    /// in hand.
+    pub(super) fn steps_with_blocks(&self, step: u64, rows: u64) -> u64 {
         if !self.is_paged() || rows == 0 {
             return u64::MAX;
         }
-        (u64::from(self.free_blocks()) / rows).saturating_sub(1) * u64::from(self.block_size)
+        // In as many steps as a block has tokens every request takes one.
+        let size = u64::from(self.block_size);
+        let spare = u64::from(self.free_blocks().saturating_sub(1));
+        let (rounds, mut left) = (spare / rows, spare % rows);
+        let mut steps = rounds * size;
+        for further in 0..size {
+            let needed = u64::from(self.needed_at(step + further));
+            if needed > left {
+                break;
+            }
+            left -= needed;
+            steps += 1;
+        }
+        steps
     }
 }

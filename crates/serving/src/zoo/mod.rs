@@ -24,6 +24,7 @@
 
 mod decoding;
 pub mod engines;
+mod hold;
 mod kv;
 mod landing;
 mod policy;

@@ -181,6 +181,13 @@ impl Life {
         elapsed
     }
 
+    /// A request that was thrown out is back after `elapsed`: a part of the time to its first token, if that is still to come.
+    pub(super) fn wait_of_preempted(&mut self, elapsed: SimDuration) {
+        if self.first_token.is_none() {
+            self.ttft.preemption += elapsed;
+        }
+    }
+
     /// A token is delivered at `now`. Returns the time since the one before, if there was one.
     pub(super) fn deliver(&mut self, now: SimTime) -> Option<SimDuration> {
         if let Some(since) = self.thrown_out.take() {

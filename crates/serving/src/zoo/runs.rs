@@ -20,7 +20,7 @@ impl ZooReplica {
         let step_time = &self.state.step_time;
         Progression {
             first: step_time.step_time(shape),
-            growth: SimDuration::from_ps(step_time.decode_context_ps(shape.decode_seqs) * shape.decode_seqs),
+            growth: SimDuration::from_ps(step_time.decode_ps(shape.decode_seqs).1 * shape.decode_seqs),
             count,
         }
     }
@@ -36,7 +36,7 @@ impl ZooReplica {
         let until_end = self.state.decoding.next_end(&self.state.requests)? - in_flight;
         let further = until_end
             .min(self.holds)
-            .min(self.state.kv.steps_with_blocks(self.state.decoding.rows))
+            .min(self.state.kv.steps_with_blocks(self.state.decoding.launched, self.state.decoding.rows))
             .min(LONGEST_RUN);
         if further == 0 {
             return None;

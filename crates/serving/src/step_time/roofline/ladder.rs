@@ -27,6 +27,11 @@ impl Ladder {
         Self { counts, values }
     }
 
+    /// How many values, from 0 on, are tabulated one by one.
+    pub(super) fn num_exact(&self) -> usize {
+        self.values.len().min(EXACT as usize + 1)
+    }
+
     /// Pairs (count, value) at 1, 2, 4, ... as far as the table reaches.
     pub(super) fn at_powers_of_two(&self) -> Vec<(u64, u64)> {
         let last = self.counts[self.counts.len() - 1];

@@ -59,6 +59,22 @@ struct Tables {
     prefill_token_ps: u64,
     tokens: Ladder,
     rows: Ladder,
+    /// `A(n)` of the steps that only decode, which are nearly all, for the first numbers of sequences.
+    decode_ps: Vec<u64>,
+}
+
+impl Tables {
+    fn with_decode_steps(self) -> Self {
+        let decode_ps = (0..self.tokens.num_exact().min(self.rows.num_exact()) as u64)
+            .map(|n| self.decode_ps(n))
+            .collect();
+        Self { decode_ps, ..self }
+    }
+
+    /// What a step of so many decoding sequences takes without their context.
+    fn decode_ps(&self, n: u64) -> u64 {
+        self.step_ps + self.tokens.at(n) + self.rows.at(n) + n * self.decode_row_ps
+    }
 }
 
 impl RooflineSteps {
@@ -76,7 +92,7 @@ impl RooflineSteps {
         check_longest_step(of, limits, &operators)?;
         let seqs = u64::from(limits.max_num_seqs);
         let tokens = u64::from(limits.max_num_batched_tokens).max(seqs);
-        Ok(Self(Arc::new(Tables {
+        let tables = Tables {
             step_ps: ps(operators.step()),
             mixed_step_ps: ps(operators.mixed_step()),
             decode_row_ps: ps(operators.decode_row()),
@@ -85,7 +101,9 @@ impl RooflineSteps {
             prefill_token_ps: ps(operators.prefill_token()),
             tokens: Ladder::tabulate(tokens, |tokens| ps(operators.tokens(tokens as f64))),
             rows: Ladder::tabulate(seqs, |rows| ps(operators.rows(rows as f64))),
-        })))
+            decode_ps: Vec::new(),
+        };
+        Ok(Self(Arc::new(tables.with_decode_steps())))
     }
 
     /// The duration of a step of this shape; a step without tokens takes no time.
@@ -98,10 +116,16 @@ impl RooflineSteps {
         if tokens == 0 {
             return SimDuration::ZERO;
         }
+        if shape.prefill_tokens == 0 {
+            let (without_context, per_token) = self.decode_ps(shape.decode_seqs);
+            let ps = per_token
+                .checked_mul(shape.decode_context_tokens)
+                .and_then(|context| without_context.checked_add(context));
+            return SimDuration::from_ps(ps.expect("a step within the horizon of 213 days"));
+        }
         let context = shape.decode_context_tokens + shape.prefill_context_tokens;
-        let fixed_ps = if shape.prefill_tokens > 0 { tables.mixed_step_ps } else { 0 } + tables.step_ps;
         let terms = [
-            (1, fixed_ps),
+            (1, tables.step_ps + tables.mixed_step_ps),
             (1, tables.tokens.at(tokens)),
             (1, tables.rows.at(shape.decode_seqs + shape.prefill_seqs)),
             (shape.decode_seqs, tables.decode_row_ps),
@@ -115,10 +139,13 @@ impl RooflineSteps {
         SimDuration::from_ps(ps.expect("a step within the horizon of 213 days"))
     }
 
-    /// What one token of context adds to a step that only decodes (ps), whatever the number of sequences: reading the KV
-    /// cache is bound by bandwidth.
-    pub fn decode_context_ps(&self, _num_rows: u64) -> u64 {
-        self.0.context_token_ps
+    /// As [`StepTimeModel::decode_ps`](super::StepTimeModel::decode_ps). A token of context costs the same whatever the
+    /// number of sequences: reading the KV cache is bound by bandwidth.
+    #[inline]
+    pub fn decode_ps(&self, num_rows: u64) -> (u64, u64) {
+        let tables = &*self.0;
+        let tabulated = usize::try_from(num_rows).ok().and_then(|n| tables.decode_ps.get(n));
+        (tabulated.copied().unwrap_or_else(|| tables.decode_ps(num_rows)), tables.context_token_ps)
     }
 }
 
@@ -144,7 +171,7 @@ impl RooflineSteps {
     pub(super) fn scaled(&self, share: f64) -> Self {
         let tables = &*self.0;
         let scaled = |ps: u64| libm::round(ps as f64 * share) as u64;
-        Self(Arc::new(Tables {
+        let tables = Tables {
             step_ps: scaled(tables.step_ps),
             mixed_step_ps: scaled(tables.mixed_step_ps),
             decode_row_ps: scaled(tables.decode_row_ps),
@@ -153,7 +180,9 @@ impl RooflineSteps {
             prefill_token_ps: scaled(tables.prefill_token_ps),
             tokens: tables.tokens.scaled(share),
             rows: tables.rows.scaled(share),
-        }))
+            decode_ps: Vec::new(),
+        };
+        Self(Arc::new(tables.with_decode_steps()))
     }
 }
 

@@ -101,7 +101,7 @@ fn a_gemm_has_its_two_roofs() {
 fn an_fp8_kv_cache_is_read_twice_as_fast() {
     let sixteen = on("H100", "Qwen/Qwen3-14B");
     let eight = Deployment { kv_dtype_bytes: 1, ..sixteen };
-    let (sixteen, eight) = (steps(&sixteen).decode_context_ps(1), steps(&eight).decode_context_ps(1));
+    let (sixteen, eight) = (steps(&sixteen).decode_ps(1).1, steps(&eight).decode_ps(1).1);
     assert!(sixteen.abs_diff(2 * eight) <= 1, "{sixteen} and {eight} ps");
     // 163,840 bytes a token at 3.35 TB/s take 48,907 ps.
     assert!(sixteen > 48_907 && sixteen < 70_000, "{sixteen} ps");
@@ -162,7 +162,7 @@ proptest! {
             let shape = BatchShape { decode_seqs: seqs, decode_context_tokens: context, ..BatchShape::default() };
             model.step_time(&shape).as_ps()
         };
-        prop_assert_eq!(at(context + more), at(context) + model.decode_context_ps(seqs) * more);
+        prop_assert_eq!(at(context + more), at(context) + model.decode_ps(seqs).1 * more);
     }
 
     #[test]
