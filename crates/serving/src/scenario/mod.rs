@@ -12,6 +12,7 @@ mod resolve;
 mod step_time;
 mod workload;
 mod zoo;
+mod zoo_flags;
 
 pub use locate::ScenarioError;
 pub use plan::{ClassInfo, WorkloadPlan, plan};
@@ -30,7 +31,7 @@ use crate::engine::SchedulingPolicy;
 use crate::router::RouterPolicy;
 use crate::step_time::{CurveCoefficients, LinearCoefficients};
 use crate::zoo::Order;
-use crate::zoo::engines::{dynamic, orca, reserve, static_batching};
+use crate::zoo::engines::{dynamic, llama_cpp, orca, reserve, sglang, static_batching, tgi};
 
 /// A scenario file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -152,6 +153,15 @@ pub struct Server {
     /// Flags of the engine `orca`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orca: Option<orca::Settings>,
+    /// Flags of the engine `sglang`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sglang: Option<sglang::Settings>,
+    /// Flags of the engine `tgi`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tgi: Option<tgi::Settings>,
+    /// Flags of the engine `llama-cpp`.
+    #[serde(rename = "llama-cpp", skip_serializing_if = "Option::is_none")]
+    pub llama_cpp: Option<llama_cpp::Settings>,
 }
 
 /// How requests are spread over replicas.
@@ -184,6 +194,15 @@ pub enum EngineName {
     /// Orca: iteration-level scheduling, the longest output reserved.
     #[serde(rename = "orca")]
     Orca,
+    /// SGLang: radix prefix cache, prompts before decoding, retraction.
+    #[serde(rename = "sglang")]
+    Sglang,
+    /// Text Generation Inference: prompts apart from decoding, whole outputs reserved.
+    #[serde(rename = "tgi")]
+    Tgi,
+    /// llama.cpp's server: slots that keep their prompts.
+    #[serde(rename = "llama-cpp", alias = "llama.cpp")]
+    LlamaCpp,
 }
 
 /// Types of the KV cache's elements.

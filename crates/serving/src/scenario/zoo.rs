@@ -5,7 +5,7 @@ use crate::zoo::engines::{Engine, dynamic, orca, reserve, static_batching};
 use crate::zoo::{Admission, Fidelity, Order, ZooConfig};
 
 use super::resolve::{Hardware, KvSource, Ledger, Treatment, at, resolve_kv_blocks};
-use super::{EngineName, ScenarioError, Server};
+use super::{EngineName, ScenarioError, Server, zoo_flags};
 
 /// Longest sequence where neither the scenario nor a model says one: no limit that anybody would notice.
 const NO_LIMIT: u32 = 1 << 27;
@@ -22,6 +22,9 @@ impl EngineName {
             Self::Static => "static",
             Self::Dynamic => "dynamic",
             Self::Orca => "orca",
+            Self::Sglang => "sglang",
+            Self::Tgi => "tgi",
+            Self::LlamaCpp => "llama-cpp",
         }
     }
 }
@@ -37,6 +40,9 @@ pub(super) fn chosen(server: &Server) -> Result<Option<ZooConfig>, ScenarioError
         (EngineName::Static, server.static_.is_some()),
         (EngineName::Dynamic, server.dynamic.is_some()),
         (EngineName::Orca, server.orca.is_some()),
+        (EngineName::Sglang, server.sglang.is_some()),
+        (EngineName::Tgi, server.tgi.is_some()),
+        (EngineName::LlamaCpp, server.llama_cpp.is_some()),
     ] {
         if given && table != name {
             let (table, name) = (table.name(), name.name());
@@ -61,6 +67,9 @@ pub(super) fn chosen(server: &Server) -> Result<Option<ZooConfig>, ScenarioError
         EngineName::Static => Engine::Static(server.static_.clone().unwrap_or_default()),
         EngineName::Dynamic => Engine::Dynamic(server.dynamic.clone().unwrap_or_default()),
         EngineName::Orca => Engine::Orca(server.orca.clone().unwrap_or_default()),
+        EngineName::Sglang => Engine::Sglang(server.sglang.clone().unwrap_or_default()),
+        EngineName::Tgi => Engine::Tgi(server.tgi.clone().unwrap_or_default()),
+        EngineName::LlamaCpp => Engine::LlamaCpp(server.llama_cpp.clone().unwrap_or_default()),
     };
     only_its_own_keys(server, name)?;
     Ok(Some(ZooConfig {
@@ -158,7 +167,7 @@ fn resolve_longest(
     config: &mut EngineConfig,
     ledger: &mut Ledger,
 ) -> Result<(), ScenarioError> {
-    let in_cache = config.usable_blocks().saturating_mul(config.block_size);
+    let in_cache = engine.blocks_of_one(config.usable_blocks()).saturating_mul(config.block_size);
     let (default, why) = match (hardware.longest_sequence(), engine.needs_longest_sequence()) {
         (Some(of_model), true) => (of_model.min(in_cache), "limit of the model, or what the KV cache holds"),
         (Some(of_model), false) => (of_model, "limit of the model"),
@@ -213,6 +222,9 @@ impl Engine {
                     flag("orca.reservation", &name(s), &name(&d)),
                 ]
             }
+            Self::Sglang(settings) => zoo_flags::sglang(settings),
+            Self::Tgi(settings) => zoo_flags::tgi(settings),
+            Self::LlamaCpp(settings) => zoo_flags::llama_cpp(settings),
         }
     }
 
@@ -220,14 +232,25 @@ impl Engine {
     fn kv_tokens(&self) -> Option<u32> {
         match self {
             Self::Reserve(settings) => settings.kv_tokens,
-            Self::Static(_) | Self::Dynamic(_) | Self::Orca(_) => None,
+            Self::LlamaCpp(settings) => settings.ctx_size,
+            _ => None,
         }
     }
 
-    /// Tokens in a KV block if the scenario does not say: engines before paging count tokens.
+    /// Tokens in a KV block if the scenario does not say: engines before paging count tokens, as do SGLang (`--page-size 1`) and
+    /// llama.cpp; TGI's paged attention has 16.
     fn default_block_size(&self) -> u32 {
         match self {
-            Self::Reserve(_) | Self::Static(_) | Self::Dynamic(_) | Self::Orca(_) => 1,
+            Self::Tgi(_) => 16,
+            _ => 1,
+        }
+    }
+
+    /// Blocks that one request can have, of so many in all.
+    fn blocks_of_one(&self, blocks: u32) -> u32 {
+        match self {
+            Self::LlamaCpp(settings) => settings.slot_context(blocks),
+            _ => blocks,
         }
     }
 
@@ -237,6 +260,7 @@ impl Engine {
     }
 }
 
-fn flag<T: PartialEq + ToString>(name: &'static str, value: &T, default: &T) -> (&'static str, String, bool) {
+/// A flag with its value, and whether that is the default.
+pub(super) fn flag<T: PartialEq + ToString>(name: &'static str, value: &T, default: &T) -> (&'static str, String, bool) {
     (name, value.to_string(), value == default)
 }

@@ -149,6 +149,25 @@ impl State {
         self.decoding.rows
     }
 
+    /// Whether a request is given a token by a decode step.
+    pub fn is_decoding(&self, slot: Slot) -> bool {
+        self.request(slot).stage == Stage::Decoding
+    }
+
+    /// The shape of a step in which everybody decodes and nothing else happens.
+    pub fn decode_shape(&self) -> BatchShape {
+        BatchShape {
+            decode_seqs: self.decoding.rows,
+            decode_context_tokens: self.decoding.context,
+            ..BatchShape::default()
+        }
+    }
+
+    /// How long a step takes.
+    pub fn step_time(&self, shape: &BatchShape) -> SimDuration {
+        self.step_time.step_time(shape)
+    }
+
     /// Decode steps so far: for policies that count them. (Calls of `plan` are no measure: runs of steps are skipped.)
     pub fn decode_steps(&self) -> u64 {
         self.decoding.launched

@@ -125,17 +125,17 @@ impl Settings {
     }
 
     pub(super) fn check(&self, sizes: &EngineConfig) -> Result<(), ConfigError> {
-        within("llama_cpp.parallel", self.parallel, 1, 1 << 16)?;
-        within("llama_cpp.ubatch_size", self.ubatch_size, self.parallel, u32::MAX)?;
-        within("llama_cpp.batch_size", self.batch_size, self.ubatch_size, u32::MAX)?;
+        within("llama-cpp.parallel", self.parallel, 1, 1 << 16)?;
+        within("llama-cpp.ubatch_size", self.ubatch_size, self.parallel, u32::MAX)?;
+        within("llama-cpp.batch_size", self.batch_size, self.ubatch_size, u32::MAX)?;
         if !(0.0..=1.0).contains(&self.slot_prompt_similarity) {
             return Err(ConfigError {
-                field: "llama_cpp.slot_prompt_similarity",
+                field: "llama-cpp.slot_prompt_similarity",
                 value: self.slot_prompt_similarity.to_string(),
                 reason: "it must lie between 0 and 1".into(),
             });
         }
-        let context = self.slot_context(sizes.usable_blocks()) * u64::from(sizes.block_size);
+        let context = u64::from(self.slot_context(sizes.usable_blocks())) * u64::from(sizes.block_size);
         if context < u64::from(sizes.max_model_len) {
             let reason = format!("a slot has a context of {context} tokens: lower it, or enlarge the KV cache");
             return Err(ConfigError {
@@ -152,8 +152,8 @@ impl Settings {
     }
 
     /// Blocks of one slot, of so many in all.
-    pub(crate) fn slot_context(&self, blocks: u32) -> u64 {
-        u64::from(if self.kv_unified { blocks } else { blocks / self.parallel.max(1) })
+    pub(crate) fn slot_context(&self, blocks: u32) -> u32 {
+        if self.kv_unified { blocks } else { blocks / self.parallel.max(1) }
     }
 }
 
@@ -185,7 +185,7 @@ impl Scheduler {
                 state.admit(slot, cached);
             } else {
                 state.admit(slot, cached);
-                let context = self.settings.slot_context(state.kv().num_blocks()) as u32;
+                let context = self.settings.slot_context(state.kv().num_blocks());
                 state.reserve(slot, context.saturating_mul(state.kv().block_size()));
             }
         }

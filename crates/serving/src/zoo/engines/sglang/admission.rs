@@ -75,9 +75,8 @@ impl Scheduler {
         if budget.decode_blocks > state.kv().free_blocks() {
             return false;
         }
-        let mut admitted = 0;
         if let Some(slot) = self.chunked {
-            admitted += usize::from(self.go_on(state, slot, &mut budget));
+            self.go_on(state, slot, &mut budget);
         }
         let order = self.order(state);
         let mut place = 0;
@@ -86,21 +85,18 @@ impl Scheduler {
             None => state.head(),
         } {
             place += 1;
-            if admitted >= places {
+            if self.fresh.len() >= places {
                 self.is_full = true;
                 break;
             }
-            let is_alone = running + admitted == 0 && self.chunked.is_none();
-            let verdict = self.add(state, slot, &mut budget, is_alone, admitted);
+            let is_alone = running + self.fresh.len() == 0 && self.chunked.is_none();
+            let verdict = self.add(state, slot, &mut budget, is_alone);
             if verdict != Verdict::Continue {
                 self.is_full |= verdict == Verdict::NoToken;
-                // The last one may have been added and have used up the budget.
-                admitted = self.fresh.len();
                 break;
             }
-            admitted += 1;
         }
-        admitted > 0
+        !self.fresh.is_empty()
     }
 
     fn budget(&self, state: &State) -> Budget {
@@ -128,8 +124,8 @@ impl Scheduler {
     }
 
     /// Goes on with a prompt of which a part was computed (`add_chunked_req`).
-    fn go_on(&mut self, state: &mut State, slot: Slot, budget: &mut Budget) -> bool {
-        let Some(chunk) = budget.chunk.filter(|&left| left > 0) else { return false };
+    fn go_on(&mut self, state: &mut State, slot: Slot, budget: &mut Budget) {
+        let Some(chunk) = budget.chunk.filter(|&left| left > 0) else { return };
         let within = (budget.total.max(0.0) as i64).min(chunk);
         // It must make progress, or it would hold its blocks for ever.
         let most = if within > 0 { within } else { chunk };
@@ -138,7 +134,7 @@ impl Scheduler {
         let room = (room - u64::from(computed)).min(most as u64);
         let tokens = u64::from(left).min(room) as u32;
         if tokens == 0 {
-            return false;
+            return;
         }
         state.prefill(slot, tokens);
         let is_last = tokens == left;
@@ -148,7 +144,6 @@ impl Scheduler {
         if is_last {
             self.chunked = None;
         }
-        true
     }
 
     fn declared(&self, state: &State, slot: Slot) -> u32 {
@@ -157,14 +152,7 @@ impl Scheduler {
     }
 
     /// Adds a waiting request if it fits (`add_one_req`).
-    fn add(
-        &mut self,
-        state: &mut State,
-        slot: Slot,
-        budget: &mut Budget,
-        is_alone: bool,
-        admitted: usize,
-    ) -> Verdict {
+    fn add(&mut self, state: &mut State, slot: Slot, budget: &mut Budget, is_alone: bool) -> Verdict {
         let hit = self.cache.look_up(state, slot);
         let outputs = state.outputs(slot);
         let mut extend = state.request(slot).num_prompt_tokens + outputs - hit.tokens;
@@ -176,7 +164,7 @@ impl Scheduler {
             return Verdict::NoToken;
         }
         let input = budget.paged(extend);
-        if budget.chunk.is_none() && admitted > 0 && input >= budget.input {
+        if budget.chunk.is_none() && !self.fresh.is_empty() && input >= budget.input {
             return Verdict::Other;
         }
         let mut is_chunked = false;
