@@ -26,7 +26,7 @@ pub use error::{ReadError, ReadErrorKind};
 pub use formats::{Format, read_bytes, read_file};
 pub use matching::{Guess, Match, MatchError, Matched, Simulate, match_requests};
 pub use measured::{Caveat, CaveatKind, Measured, MeasuredRequest, Setting};
-pub use profile::{ProfileFacts, profile, profile_toml, remark};
+pub use profile::{ProfileFacts, matched_profile, plain_profile_toml, profile, profile_toml, remark};
 pub use solo::{FrontEnd, front_end, solo_steps};
 pub use steps::{MeasuredStep, ServerFacts, StepLog};
 pub use summary::{MeasuredSummary, Quantile, Statistic, SummaryOrigin};

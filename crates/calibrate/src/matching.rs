@@ -26,6 +26,9 @@ pub struct Guess {
     pub name: String,
     /// First guess, above zero.
     pub value: f64,
+    /// How far the truth may be from the guess, as a standard deviation of the logarithm; `None` for "anywhere". What
+    /// the requests do not tell then stays at the guess.
+    pub spread: Option<f64>,
 }
 
 /// A parameter that was found.
@@ -45,6 +48,8 @@ pub struct Matched {
 pub struct Match {
     /// The parameters.
     pub parameters: Vec<Matched>,
+    /// Covariance of the parameters in their units, in their order.
+    pub covariance: Vec<Vec<f64>>,
     /// Root mean square of the residuals: about the relative error of a typical latency.
     pub rms: f64,
     /// Residuals: up to two a request.
@@ -90,8 +95,9 @@ pub enum MatchError {
 }
 
 const ROUNDS: usize = 30;
-/// Relative step of the differences: above the granularity that scheduling gives a simulation, below the curvature.
-const DIFFERENCE: f64 = 0.02;
+/// Relative step of the differences: above the granularity that scheduling gives a simulation (a request that arrives
+/// just after a step began waits for all of it), below the curvature.
+const DIFFERENCE: f64 = 0.05;
 /// A loss that falls by less than this share has come to rest.
 const AT_REST: f64 = 1e-5;
 const HUBER: f64 = 1.345;
@@ -123,12 +129,13 @@ pub fn match_requests(
     let mut jacobian = problem.jacobian(&logs)?;
     for _ in 0..ROUNDS {
         let weights = huber_weights(&residuals);
-        let normal = Normal::of(&jacobian, &residuals, &weights);
-        let before = loss(&residuals, &weights);
+        let prior = Prior::of(guesses, &residuals, &weights);
+        let normal = Normal::of(&jacobian, &residuals, &weights, &prior, &logs);
+        let before = loss(&residuals, &weights) + prior.loss(&logs);
         let step = normal.damped_step(damping);
         let trial: Vec<f64> = logs.iter().zip(&step).map(|(log, step)| log + step).collect();
         let trial_residuals = problem.residuals(&trial)?;
-        let after = loss(&trial_residuals, &weights);
+        let after = loss(&trial_residuals, &weights) + prior.loss(&trial);
         if after < before {
             let gained = (before - after) / before.max(f64::MIN_POSITIVE);
             (logs, residuals, damping) = (trial, trial_residuals, (damping / 5.0).max(1e-9));
@@ -198,19 +205,35 @@ impl Problem<'_> {
         converged: bool,
     ) -> Match {
         let weights = huber_weights(residuals);
-        let normal = Normal::of(jacobian, residuals, &weights);
+        let prior = Prior::of(guesses, residuals, &weights);
+        let normal = Normal::of(jacobian, residuals, &weights, &prior, logs);
         let count = residuals.iter().flatten().count();
         let freedom = (count - guesses.len()) as f64;
         let variance = loss(residuals, &weights) / freedom;
-        let parameters = guesses.iter().zip(logs).enumerate().map(|(i, (guess, &log))| {
-            let value = libm::exp(log);
+        let values: Vec<f64> = logs.iter().map(|&log| libm::exp(log)).collect();
+        let column = |i: usize| {
             let unit: Vec<f64> = (0..logs.len()).map(|j| f64::from(u8::from(i == j))).collect();
-            let inverse = normal.solve(&unit, 0.0).map_or(f64::INFINITY, |column| column[i]);
-            Matched { name: guess.name.clone(), value, std_error: value * libm::sqrt(variance * inverse) }
+            normal.solve(&unit, 0.0)
+        };
+        let covariance: Vec<Vec<f64>> = (0..logs.len())
+            .map(|i| {
+                let column = column(i).unwrap_or_else(|| vec![f64::INFINITY; logs.len()]);
+                column
+                    .iter()
+                    .zip(&values)
+                    .map(|(inverse, value)| variance * inverse * value * values[i])
+                    .collect()
+            })
+            .collect();
+        let parameters = guesses.iter().zip(&values).enumerate().map(|(i, (guess, &value))| Matched {
+            name: guess.name.clone(),
+            value,
+            std_error: libm::sqrt(covariance[i][i]),
         });
         let rms = libm::sqrt(residuals.iter().flatten().map(|r| r * r).sum::<f64>() / count as f64);
         Match {
             parameters: parameters.collect(),
+            covariance,
             rms,
             residuals: count,
             simulations: self.simulations,
@@ -235,6 +258,31 @@ fn loss(residuals: &Residuals, weights: &[f64]) -> f64 {
     residuals.iter().zip(weights).map(|(residual, weight)| residual.map_or(0.0, |r| weight * r * r)).sum()
 }
 
+/// What the guesses say, in the units of the residuals.
+struct Prior {
+    /// Logarithms of the guesses.
+    centres: Vec<f64>,
+    /// Variance of a residual over that of the guess.
+    weights: Vec<f64>,
+}
+
+impl Prior {
+    fn of(guesses: &[Guess], residuals: &Residuals, weights: &[f64]) -> Self {
+        let count = residuals.iter().flatten().count().max(1);
+        let variance = loss(residuals, weights) / count as f64;
+        let weight = |guess: &Guess| guess.spread.map_or(0.0, |spread| variance / (spread * spread));
+        Self {
+            centres: guesses.iter().map(|guess| libm::log(guess.value)).collect(),
+            weights: guesses.iter().map(weight).collect(),
+        }
+    }
+
+    fn loss(&self, logs: &[f64]) -> f64 {
+        let away = logs.iter().zip(&self.centres).map(|(log, centre)| log - centre);
+        away.zip(&self.weights).map(|(away, weight)| weight * away * away).sum()
+    }
+}
+
 /// The normal equations of one round.
 struct Normal {
     products: Vec<Vec<f64>>,
@@ -242,15 +290,26 @@ struct Normal {
 }
 
 impl Normal {
-    fn of(jacobian: &[Vec<f64>], residuals: &Residuals, weights: &[f64]) -> Self {
+    fn of(
+        jacobian: &[Vec<f64>],
+        residuals: &Residuals,
+        weights: &[f64],
+        prior: &Prior,
+        logs: &[f64],
+    ) -> Self {
         let dot = |left: &[f64], right: &dyn Fn(usize) -> f64| -> f64 {
             left.iter().zip(weights).enumerate().map(|(k, (value, weight))| weight * value * right(k)).sum()
         };
-        let products = jacobian
+        let mut products: Vec<Vec<f64>> = jacobian
             .iter()
             .map(|left| jacobian.iter().map(|right| dot(left, &|k| right[k])).collect())
             .collect();
-        let targets = jacobian.iter().map(|left| -dot(left, &|k| residuals[k].unwrap_or_default())).collect();
+        let mut targets: Vec<f64> =
+            jacobian.iter().map(|left| -dot(left, &|k| residuals[k].unwrap_or_default())).collect();
+        for i in 0..logs.len() {
+            products[i][i] += prior.weights[i];
+            targets[i] -= prior.weights[i] * (logs[i] - prior.centres[i]);
+        }
         Self { products, targets }
     }
 

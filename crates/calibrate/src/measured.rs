@@ -60,6 +60,9 @@ pub struct MeasuredRequest {
     pub prompt_tokens: Option<u64>,
     /// Output length in tokens, the server's count where the file has it.
     pub output_tokens: Option<u64>,
+    /// Equal prompts have equal numbers, where the file has such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_id: Option<u64>,
     /// Why it failed, if it did. A failed request has no latencies.
     pub error: Option<String>,
 }

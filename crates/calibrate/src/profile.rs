@@ -1,10 +1,12 @@
 //! A fit as a profile of the catalogue: TOML that `kendall_serving::catalog` reads, with what is known of each
 //! coefficient beside it.
 
-use kendall_serving::catalog::{Origin, Profile};
+use kendall_serving::catalog::{Covariance, Origin, Profile, ProfileRange};
+use kendall_serving::step_time::roofline::Corrections;
 use serde::Serialize;
 
 use crate::fit::{Fit, ParameterSource, ResidualRow};
+use crate::matching::Match;
 
 /// What a profile needs beyond the fit.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +23,8 @@ pub struct ProfileFacts {
     pub tensor_parallel_size: u32,
     /// Time from the client's send until the engine has the request (ms).
     pub front_end_overhead_ms: f64,
+    /// Its standard error (ms), where it was measured.
+    pub front_end_std_error_ms: Option<f64>,
     /// Where that time comes from, in words.
     pub front_end_source: String,
     /// The measurements, in words.
@@ -36,14 +40,35 @@ pub fn profile(facts: &ProfileFacts, fit: &Fit) -> Profile {
         engine_version: facts.engine_version.clone(),
         tensor_parallel_size: facts.tensor_parallel_size,
         front_end_overhead_ms: facts.front_end_overhead_ms,
-        coefficients: fit.coefficients,
+        coefficients: Some(fit.coefficients),
+        corrections: None,
         origin: Origin::Calibrated {
             fitted_on: facts.fitted_on.clone(),
             residuals: residuals(fit),
             coefficient_sources: coefficient_sources(facts, fit),
             range: fit.range,
         },
+        covariance: Some(covariance(facts, fit)),
     }
+}
+
+/// The covariance of what the steps gave, and of the front end where it was measured.
+fn covariance(facts: &ProfileFacts, fit: &Fit) -> Covariance {
+    let fitted: Vec<usize> = (0..fit.parameters.len())
+        .filter(|&i| fit.parameters[i].std_error_ps.is_some_and(|e| e > 0.0))
+        .collect();
+    let mut parameters: Vec<String> = fitted.iter().map(|&i| fit.parameters[i].key.to_owned()).collect();
+    let row = |&i: &usize| fitted.iter().map(|&j| fit.covariance_ps2[i][j]).collect();
+    let mut matrix: Vec<Vec<f64>> = fitted.iter().map(row).collect();
+    if let Some(std_error_ms) = facts.front_end_std_error_ms {
+        // Measured on requests that were alone, by itself.
+        matrix.iter_mut().for_each(|row| row.push(0.0));
+        let mut last = vec![0.0; fitted.len()];
+        last.push(std_error_ms * std_error_ms);
+        matrix.push(last);
+        parameters.push("front_end_overhead_ms".to_owned());
+    }
+    Covariance { parameters, matrix }
 }
 
 fn residuals(fit: &Fit) -> String {
@@ -101,6 +126,52 @@ pub fn profile_toml(facts: &ProfileFacts, fit: &Fit) -> Result<String, toml::ser
         out.push('\n');
     }
     Ok(out)
+}
+
+/// The profile of parameters that were found by matching requests: `residuals` and `sources` in words.
+pub fn matched_profile(
+    facts: &ProfileFacts,
+    corrections: Corrections,
+    matched: &Match,
+    residuals: String,
+    range: ProfileRange,
+) -> Profile {
+    let fitted: Vec<String> = matched.parameters.iter().map(|parameter| parameter.name.clone()).collect();
+    let known = matched.covariance.iter().flatten().all(|value| value.is_finite());
+    Profile {
+        name: facts.name.clone(),
+        gpu: facts.gpu.clone(),
+        model: facts.model.clone(),
+        engine_version: facts.engine_version.clone(),
+        tensor_parallel_size: facts.tensor_parallel_size,
+        front_end_overhead_ms: facts.front_end_overhead_ms,
+        coefficients: None,
+        corrections: Some(corrections),
+        origin: Origin::Calibrated {
+            fitted_on: facts.fitted_on.clone(),
+            residuals,
+            coefficient_sources: format!(
+                "requests, by replaying them: {}, each a factor on the roofline that begins at 1 (the front end: at its \
+                 default) and stays near it where the requests do not tell it",
+                fitted.join(", ")
+            ),
+            range,
+        },
+        covariance: known.then(|| Covariance { parameters: fitted, matrix: matched.covariance.clone() }),
+    }
+}
+
+/// A profile as a file of its own.
+///
+/// # Errors
+/// If the profile cannot be written as TOML: a count beyond TOML's integers.
+pub fn plain_profile_toml(profile: &Profile) -> Result<String, toml::ser::Error> {
+    #[derive(Serialize)]
+    struct File<'a> {
+        profile: [&'a Profile; 1],
+    }
+    let text = toml::to_string(&File { profile: [profile] })?;
+    Ok(format!("# Made by `kendall calibrate`.\n\n{text}"))
 }
 
 /// What is known of a coefficient, in a few words.

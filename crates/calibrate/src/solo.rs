@@ -128,6 +128,7 @@ mod tests {
             e2e_s,
             gaps_s: gaps_s.to_vec(),
             prompt_tokens: Some(100),
+            prompt_id: None,
             output_tokens: Some(gaps_s.len() as u64 + 1),
             error: None,
         }

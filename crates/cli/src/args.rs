@@ -16,8 +16,16 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Simulate a scenario and print its figures
     Run(RunArgs),
+    /// Say where the time of single requests went: waiting, prefill, decoding, interference, preemption
+    Explain(ExplainArgs),
+    /// Write a run as a trace for Perfetto, or as a scrape of vLLM's Prometheus metrics
+    Trace(TraceArgs),
+    /// Make a report of a run's folder: one HTML page, SVG figures, Markdown, CSV or JSON
+    Report(ReportArgs),
     /// Fit a step-time model to measured results, or show what they say
     Calibrate(CalibrateArgs),
+    /// Simulate measured servers and print the errors
+    Validate(ValidateArgs),
     /// Simulate a scenario at many values of its keys: a table, CSV, JSON and plots
     Sweep(SweepArgs),
     /// Find the largest rate or concurrency, or the fewest replicas, that keep objectives, with a confidence
@@ -30,8 +38,12 @@ pub(crate) enum Command {
     Catalog(CatalogArgs),
     /// Analytical models: check them against reference values
     Theory(TheoryArgs),
-    /// Print the JSON Schema of the scenario file
-    Schema,
+    /// Print the JSON Schema of the scenario file, or its keys as a page
+    Schema(SchemaArgs),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one a command into a folder
+    Man(ManArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -44,7 +56,7 @@ Examples:
   kendall run scenarios/quickstart.toml --precision 5%       as many runs as that takes
   kendall run --gpu A10G --vllm @serve.sh --bench 'vllm bench serve --request-rate 4 --num-prompts 300'
 
-Exit codes: 0 ok, 1 the run failed or stalled, 2 invalid input, 130 interrupted.")]
+Exit codes: 0 ok, 1 the run failed or stalled or --precision was not reached, 2 invalid input, 130 interrupted (143 by SIGTERM).")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct RunArgs {
     /// Scenario file (TOML); without one, the embedded quick start: a 1.5B model on one A10G
@@ -81,6 +93,13 @@ pub(crate) struct RunArgs {
     /// Write steps.csv too: one row for each engine step
     #[arg(long, requires = "out")]
     pub steps: bool,
+    /// Write report.html into the folder of --out too: one page with verdict, charts and tables
+    #[arg(long, requires = "out")]
+    pub report: bool,
+    /// Take the workload as the finite one that is played: figures describe its requests from an empty start to the last one,
+    /// also where the server is overloaded, and no steady state
+    #[arg(long, conflicts_with_all = ["replications", "precision"])]
+    pub transient: bool,
     /// Schedule every request of every step by itself: slower, with the same results to the bit
     #[arg(long)]
     pub one_by_one: bool,
@@ -110,6 +129,10 @@ pub(crate) struct ReplicationArgs {
     /// Confidence of the intervals, such as `0.95` or `95%`
     #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.95")]
     pub confidence: f64,
+    /// Draw the parameters of the step times so often (20 if no number is given) from what is known of their errors, and show
+    /// what that adds to the intervals of --replications
+    #[arg(long, value_name = "DRAWS", num_args = 0..=1, default_missing_value = "20", require_equals = true, value_parser = clap::value_parser!(u32).range(2..=1_000))]
+    pub parameter_uncertainty: Option<u32>,
     /// Threads; the result does not depend on it [default: one for each core]
     #[arg(long, value_name = "T", value_parser = threads)]
     pub threads: Option<usize>,
@@ -120,6 +143,7 @@ pub(crate) struct ReplicationArgs {
 Examples:
   kendall sweep scenarios/quickstart.toml --vary workload.arrivals.rate_per_s=2:12:2
   kendall sweep scenarios/quickstart.toml --vary workload.arrivals.rate_per_s=4,8 --vary server.max_num_seqs=16,32,64 --out results
+  kendall sweep scenarios/quickstart.toml --vary server.max_num_seqs=16,32,64 --baseline server.max_num_seqs=16
   kendall sweep scenarios/trace.toml --vary workload.trace.time_scale=1.0:0.4:-0.1
 
 All points meet the same random numbers. A sweep with --out that was killed goes on where it was.
@@ -135,6 +159,10 @@ pub(crate) struct SweepArgs {
     /// Go through the values of several keys together, instead of all combinations
     #[arg(long)]
     pub paired: bool,
+    /// Compare each point with the one that has this value of a varied key (and the same values of the others), replication
+    /// by replication; several keys name one point
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub baseline: Vec<String>,
     /// Change a key of all points, for instance `server.max_num_seqs=32`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -153,6 +181,9 @@ pub(crate) struct SweepArgs {
     /// Write sweep.csv, sweep.json and a plot of each figure into this folder, and keep finished runs there meanwhile
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write report.html into the folder of --out too
+    #[arg(long, requires = "out")]
+    pub report: bool,
     /// Forget the runs that --out holds
     #[arg(long, requires = "out")]
     pub fresh: bool,
@@ -203,12 +234,19 @@ pub(crate) struct CapacityArgs {
     /// Runs behind each line of the sensitivity table
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000), default_value_t = 5)]
     pub sensitivity_runs: u32,
+    /// Draw the parameters of the step times so often (20 if no number is given) from what is known of their errors, and show
+    /// what that adds to the answer
+    #[arg(long, value_name = "DRAWS", num_args = 0..=1, default_missing_value = "20", require_equals = true, value_parser = clap::value_parser!(u32).range(2..=1_000))]
+    pub parameter_uncertainty: Option<u32>,
     /// Leave the sensitivity table out
     #[arg(long)]
     pub no_sensitivity: bool,
     /// Threads; the result does not depend on it [default: one for each core]
     #[arg(long, value_name = "T", value_parser = threads)]
     pub threads: Option<usize>,
+    /// Write the search as one HTML page
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Print JSON instead of text
     #[arg(long)]
     pub json: bool,
@@ -255,13 +293,14 @@ fn share(text: &str) -> Result<f64, String> {
 Examples:
   kendall calibrate steps.csv --gpu H100 --model Qwen/Qwen3-14B --out profile.toml
   kendall calibrate steps.csv alone.json --gpu A10G --model Qwen/Qwen2.5-1.5B-Instruct
+  kendall calibrate requests.csv --server server.toml --out profile.toml
   kendall calibrate --inspect result.json
 
 Formats, told by their content:
   vllm bench serve (JSON, with or without --save-detailed), sglang bench_serving (JSON Lines), guidellm (JSON, CSV),
   inference-perf (per request, per stage), aiperf and genai-perf (records, chunks, aggregates), genai-bench,
   llm-d-benchmark reports (YAML), llmperf, fmperf, inference-benchmarker, InferenceX, AIBrix, scrapes of vLLM's /metrics,
-  CSV of requests (send_s, prompt_tokens, output_tokens, ttft_s, e2e_s) and of steps (step_s, prefill_tokens,
+  CSV of requests (send_s, prompt_tokens, output_tokens, ttft_s, e2e_s; optional prompt_id) and of steps (step_s, prefill_tokens,
   decode_seqs, decode_context_tokens; optional prefill_context_tokens, prefill_attention, new_seqs, run)
 
 Exit codes: 0 ok, 1 a file cannot be written, 2 invalid input.")]
@@ -269,6 +308,10 @@ pub(crate) struct CalibrateArgs {
     /// Measured results: step logs, and results of load generators
     #[arg(required = true)]
     pub measured: Vec<PathBuf>,
+    /// Fit by replaying the measured requests on the server of this scenario, where there are no steps: its [server] says
+    /// GPU, model and limits. Fitted are the first 70 % of the requests; the others are held out
+    #[arg(long, value_name = "SCENARIO", conflicts_with_all = ["fix", "plot"])]
+    pub server: Option<PathBuf>,
     /// Show what the files say instead of fitting: tool, counts, aggregates, what to beware of
     #[arg(long, conflicts_with_all = ["out", "plot"])]
     pub inspect: bool,
@@ -311,10 +354,53 @@ pub(crate) struct CalibrateArgs {
     pub json: bool,
 }
 
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall validate measured/e2e_measured.csv
+  kendall validate measured/e2e_measured.csv --json --plot errors.svg
+  kendall validate measured/e2e_measured.csv --step-time roofline
+
+One row for each measured run or stage; columns in docs/validate.md. Per-request files (column request_trace) are looked up beside
+the table. Errors are absolute errors in percent of the measured value; times in JSON are seconds.
+
+Exit codes: 0 ok (rows that cannot be simulated are listed with the reason), 1 a file cannot be written, 2 invalid input.")]
+pub(crate) struct ValidateArgs {
+    /// Table of measured servers (CSV)
+    pub table: PathBuf,
+    /// Predictions of other simulators (CSV) [default: peer_predictions.csv beside the table, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub peers: Option<PathBuf>,
+    /// Step times to simulate with
+    #[arg(long, value_enum, default_value = "auto")]
+    pub step_time: StepTimes,
+    /// Write a scatter plot of predicted against measured latencies (SVG)
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// Leave out the table of rows
+    #[arg(long)]
+    pub summary_only: bool,
+    /// Threads; the result does not depend on it [default: one for each core]
+    #[arg(long, value_name = "T", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which step times `kendall validate` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StepTimes {
+    /// The calibrated profile of GPU and model where the catalogue has one, else the roofline
+    Auto,
+    /// The roofline for every row
+    Roofline,
+}
+
 /// A length of time from the command line.
 fn not_negative(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
-    number.ok_or_else(|| "expected a number of milliseconds, not negative".to_owned())
+    number.ok_or_else(|| "expected a number, not negative".to_owned())
 }
 
 #[derive(Debug, clap::Args)]
@@ -401,12 +487,170 @@ Exit codes: 0 all schedules agree in every field, 1 one differs, 2 invalid input
 pub(crate) struct ConformanceArgs {
     /// Folder with *.scenario.json and *.golden.json.gz
     pub dir: PathBuf,
+    /// Take the workload as the finite one that is played: figures describe its requests from an empty start to the last one,
+    /// also where the server is overloaded, and no steady state
+    #[arg(long, conflicts_with_all = ["replications", "precision"])]
+    pub transient: bool,
     /// Schedule every request of every step by itself: slower, with the same result
     #[arg(long)]
     pub one_by_one: bool,
     /// Print JSON instead of lines
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall explain results 1204                where the time of request 1204 went, of a run in results/
+  kendall explain results --worst 10          the ten with the longest TTFT, and what they have in common
+  kendall explain scenarios/kv-starved.toml --worst 10 --by e2el
+
+The run is played again; a folder of results is held against the new play. Parts sum exactly to TTFT and E2E.
+
+Exit codes: 0 ok, 1 the run failed, 2 invalid input.")]
+pub(crate) struct ExplainArgs {
+    /// Scenario file or folder of `kendall run --out` [default: the embedded quick start], then numbers of requests
+    #[arg(value_name = "RUN] [REQUEST", num_args = 0..)]
+    pub run_and_requests: Vec<String>,
+    /// Pick the slowest requests instead, so many, and show what they have in common
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub worst: Option<u32>,
+    /// What makes a request slow
+    #[arg(long, value_enum, default_value = "ttft", requires = "worst")]
+    pub by: ExplainBy,
+    /// Change a key of the scenario, for instance `server.max_num_seqs=32`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Seed of all random numbers [default: the scenario's, or 0]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Print JSON, with parts in picoseconds
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall run scenarios/quickstart.toml --out results && kendall report results
+  kendall report results --format markdown > results.md
+  kendall capacity scenarios/quickstart.toml --json > capacity.json; kendall report capacity.json
+  kendall report results --format svg --out figures
+
+The page needs no network and no script, follows the light or dark scheme of the reader, and can be printed.
+
+Exit codes: 0 ok, 1 a file cannot be written, 2 this is no folder of results.")]
+pub(crate) struct ReportArgs {
+    /// Folder of `kendall run --out` or `kendall sweep --out`, or a file that `kendall sweep --json` or `kendall capacity --json`
+    /// printed
+    pub dir: PathBuf,
+    /// What to make
+    #[arg(long, value_enum, default_value = "html")]
+    pub format: ReportFormat,
+    /// File to write, or folder for SVG [default: DIR/report.html, DIR/figures; other formats are printed]
+    #[arg(long, value_name = "PATH")]
+    pub out: Option<PathBuf>,
+    /// Do not print the name of the file
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// What `kendall report` makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// One page that needs nothing else
+    Html,
+    /// The same text with tables, for pull requests and notes
+    Markdown,
+    /// Everything, with the points of every chart
+    Json,
+    /// Figures, points of charts and cells of tables in one long table
+    Csv,
+    /// Each chart as a file
+    Svg,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall trace results --to-s 60                          trace.json, to be opened at ui.perfetto.dev
+  kendall trace scenarios/kv-starved.toml --out kv.json --from-s 100 --to-s 130
+  kendall trace results --format prometheus > metrics.txt   the counters and histograms of vLLM's /metrics
+
+The run is played again, step by step, up to --to-s.
+
+Exit codes: 0 ok, 1 the run failed or a file cannot be written, 2 invalid input.")]
+pub(crate) struct TraceArgs {
+    /// Scenario file or folder of `kendall run --out`; without one, the embedded quick start
+    pub run: Option<PathBuf>,
+    /// What to write
+    #[arg(long, value_enum, default_value = "perfetto")]
+    pub format: TraceFormat,
+    /// File to write [default: trace.json; Prometheus is printed]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Leave out what ends before this time of the run (s); counters of Prometheus always begin at 0
+    #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
+    pub from_s: Option<f64>,
+    /// Stop here (s): the end of the trace, the time of the scrape
+    #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
+    pub to_s: Option<f64>,
+    /// Change a key of the scenario, for instance `server.max_num_seqs=32`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Seed of all random numbers [default: the scenario's, or 0]
+    #[arg(long)]
+    pub seed: Option<u64>,
+}
+
+/// What `kendall trace` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TraceFormat {
+    /// Chrome trace events (JSON): steps, requests and KV use
+    Perfetto,
+    /// vLLM's metrics in Prometheus's text format
+    Prometheus,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SchemaArgs {
+    /// As what
+    #[arg(long, value_enum, default_value = "json")]
+    pub format: SchemaFormat,
+}
+
+/// How `kendall schema` prints the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaFormat {
+    /// JSON Schema, for editors
+    Json,
+    /// Tables of keys, for people
+    Markdown,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ManArgs {
+    /// Write kendall.1, kendall-run.1, ... into this folder instead
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// What `kendall explain --worst` ranks requests by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainBy {
+    /// Time to the first token
+    Ttft,
+    /// Mean time per output token after the first
+    Tpot,
+    /// Time to the last token
+    E2el,
 }
 
 #[derive(Debug, clap::Args)]

@@ -5,15 +5,17 @@ use std::process::ExitCode;
 
 use kendall_report::OutputError;
 
+use crate::progress::interrupted_code;
+
 /// A reason to stop, with its exit code.
 pub(crate) enum Failure {
     /// The run failed: 1.
     Failed(String),
     /// The input is invalid: 2.
     Invalid(String),
-    /// The user interrupted: 130.
+    /// The user interrupted: 130, or 143 for SIGTERM.
     Interrupted,
-    /// The user interrupted something that left results: 130.
+    /// The user interrupted something that left results: the same.
     InterruptedWith(String),
     /// Whoever reads our output has left: nothing to say, and nothing failed.
     ReaderLeft,
@@ -24,8 +26,8 @@ impl Failure {
         let (message, code) = match self {
             Self::Failed(message) => (message, 1),
             Self::Invalid(message) => (message, 2),
-            Self::Interrupted => ("interrupted: no file was written".into(), 130),
-            Self::InterruptedWith(message) => (message, 130),
+            Self::Interrupted => ("interrupted: no file was written".into(), interrupted_code()),
+            Self::InterruptedWith(message) => (message, interrupted_code()),
             Self::ReaderLeft => return ExitCode::SUCCESS,
         };
         // A closed stderr leaves nobody to tell.

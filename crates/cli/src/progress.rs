@@ -1,11 +1,12 @@
 //! Progress of a long run on the terminal's stderr, and the user's wish to stop it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kendall_study::Watch;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 /// Requests between two looks at the bar: looking costs more than simulating one.
 const REQUESTS_A_LOOK: u64 = 1 << 14;
@@ -112,11 +113,20 @@ impl Watch for StudyProgress {
     }
 }
 
-/// A flag that Ctrl-C sets.
+/// A flag that Ctrl-C sets, and a request to end (SIGTERM).
 pub(crate) fn interrupt_flag() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&flag);
-    // Without a handler Ctrl-C ends the process at once, which is safe too: files appear whole or not at all.
-    let _ = ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed));
+    for signal in [SIGINT, SIGTERM] {
+        // Without a handler the signal ends the process at once, which is safe too: files appear whole or not at all.
+        let _ = signal_hook::flag::register(signal, Arc::clone(&flag));
+    }
+    let _ = signal_hook::flag::register(SIGTERM, Arc::clone(&ASKED_TO_END));
     flag
+}
+
+static ASKED_TO_END: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// The exit code of a process that a signal ended: 128 and its number.
+pub(crate) fn interrupted_code() -> u8 {
+    if ASKED_TO_END.load(Ordering::Relaxed) { 143 } else { 130 }
 }

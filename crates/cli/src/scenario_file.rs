@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use kendall_serving::scenario::{Resolved, Scenario, ScenarioError, resolve_with_model};
-use toml_edit::{DocumentMut, Item, Table};
+use kendall_serving::scenario::{Beside, Resolved, Scenario, ScenarioError, resolve_with_files};
 
+use crate::changes;
 use crate::exit::Failure;
 
 /// The scenario that `kendall run` plays without arguments.
@@ -67,14 +67,18 @@ impl ScenarioFile {
     /// Reads a scenario and applies `KEY=VALUE` changes.
     pub(crate) fn of(source: Source, changes: &[String]) -> Result<Self, Failure> {
         let Source { mut origin, text: original, folder, stem } = source;
-        let text = if changes.is_empty() {
-            original
+        let (text, scenario) = if changes.is_empty() {
+            let scenario = Scenario::from_toml(&original);
+            (original.clone(), scenario.map_err(|error| picture(&origin, &original, &error))?)
         } else {
-            let text = changed(&original, changes).map_err(|error| picture(&origin, &original, &error))?;
-            origin = format!("{origin} with --set {}", changes.join(" --set "));
-            text
+            let with_changes = format!("{origin} with --set {}", changes.join(" --set "));
+            let applied = changes::apply(&original, changes).map_err(|(error, text)| {
+                // A change that cannot be made has no place in the text.
+                picture(if text == original { &origin } else { &with_changes }, &text, &error)
+            })?;
+            origin = with_changes;
+            applied
         };
-        let scenario = Scenario::from_toml(&text).map_err(|error| picture(&origin, &text, &error))?;
         let name = scenario.name.clone().unwrap_or(stem);
         Ok(Self { origin, text, folder, name, scenario })
     }
@@ -97,18 +101,21 @@ impl ScenarioFile {
 
     /// What the simulation needs of the scenario, with the origin of every figure.
     pub(crate) fn resolve(&self) -> Result<Resolved, Failure> {
-        let config_json = self.model_config()?;
-        resolve_with_model(&self.scenario, config_json.as_deref()).map_err(|error| self.mistake(error))
+        let server = &self.scenario.server;
+        let config_json = self.beside("model_config", server.model_config.as_deref(), "config.json")?;
+        let profile = self.beside("profile", server.profile.as_deref(), "profile")?;
+        let beside = Beside { config_json: config_json.as_deref(), profile: profile.as_deref() };
+        resolve_with_files(&self.scenario, beside).map_err(|error| self.mistake(error))
     }
 
-    /// The text of the `config.json` that the scenario names.
-    fn model_config(&self) -> Result<Option<String>, Failure> {
-        let Some(path) = &self.scenario.server.model_config else { return Ok(None) };
+    /// The text of a file that `[server]` names.
+    fn beside(&self, key: &str, path: Option<&str>, what: &str) -> Result<Option<String>, Failure> {
+        let Some(path) = path else { return Ok(None) };
         std::fs::read_to_string(self.resolve_path(path)).map(Some).map_err(|error| {
             let message = format!(
-                "{path}: cannot read this config.json: {error}; the path is relative to the scenario file"
+                "{path}: cannot read this {what}: {error}; the path is relative to the scenario file"
             );
-            self.mistake(ScenarioError::at("server.model_config", message))
+            self.mistake(ScenarioError::at(format!("server.{key}"), message))
         })
     }
 
@@ -116,59 +123,6 @@ impl ScenarioFile {
     pub(crate) fn mistake(&self, error: ScenarioError) -> Failure {
         picture(&self.origin, &self.text, &error.located_in(&self.text))
     }
-}
-
-/// Applies `a.b.c=value` changes to the text. Values are TOML; what is not TOML is taken as a string.
-fn changed(text: &str, changes: &[String]) -> Result<String, ScenarioError> {
-    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| ScenarioError {
-        field: None,
-        message: error.message().to_owned(),
-        span: error.span(),
-    })?;
-    for change in changes {
-        let (key, value) = change.split_once('=').ok_or_else(|| ScenarioError {
-            field: None,
-            message: format!("--set {change}: write it as KEY=VALUE"),
-            span: None,
-        })?;
-        let set = parsed(value.trim()).and_then(|value| set(document.as_table_mut(), key.trim(), value));
-        set.map_err(|message| ScenarioError {
-            field: None,
-            message: format!("--set {change}: {message}"),
-            span: None,
-        })?;
-    }
-    Ok(document.to_string())
-}
-
-/// The value as TOML; what is not TOML is a string, unless it is a whole number that TOML cannot hold.
-fn parsed(value: &str) -> Result<toml_edit::Value, String> {
-    match value.parse() {
-        Ok(value) => Ok(value),
-        Err(_) if !value.is_empty() && value.chars().all(|c| c.is_ascii_digit() || "+-_".contains(c)) => {
-            Err("the number is malformed or beyond 64 bits".into())
-        }
-        Err(_) => Ok(value.into()),
-    }
-}
-
-fn set(table: &mut Table, key: &str, value: toml_edit::Value) -> Result<(), String> {
-    let parts: Vec<_> = key.split('.').collect();
-    let (last, path) = parts.split_last().ok_or("the key is empty")?;
-    if parts.iter().any(|part| part.is_empty()) {
-        return Err("a part of the key is empty".into());
-    }
-    let mut item: &mut dyn toml_edit::TableLike = table;
-    for part in path {
-        let next = item.entry(part).or_insert_with(|| {
-            let mut table = Table::new();
-            table.set_implicit(true);
-            Item::Table(table)
-        });
-        item = next.as_table_like_mut().ok_or_else(|| format!("`{part}` is a value, not a table"))?;
-    }
-    item.insert(last, Item::Value(value));
-    Ok(())
 }
 
 /// The mistake with the line that it is in.

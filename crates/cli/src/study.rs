@@ -6,9 +6,10 @@ use kendall_serving::scenario::Resolved;
 use kendall_serving::workload::Arrivals;
 use kendall_serving::{CostModel, SimulationConfig, Workload, catalog};
 use kendall_study::{
-    Estimate, FIGURES, Figure, Replications, RunError, Setting, Stability, Workloads, needs_steady_state,
-    offered_load,
+    Estimate, FIGURES, Figure, Replications, RunError, SAMPLE, Setting, Stability, Workloads,
+    needs_steady_state, offered_load,
 };
+use kendall_theory::output::{Drift, Horizon};
 
 use crate::commands::run_failure;
 use crate::exit::Failure;
@@ -108,22 +109,52 @@ pub(crate) fn rate_per_s(file: &ScenarioFile) -> Option<f64> {
     }
 }
 
-/// The verdict on a scenario's queue; `None` for a trace, which is a transient, and for clients that wait for answers,
-/// whose queue cannot grow.
+/// For how long the scenario's workload goes on.
+pub(crate) fn horizon(file: &ScenarioFile) -> Horizon {
+    let workload = &file.scenario.workload;
+    if workload.trace.is_some() {
+        return Horizon::Finite;
+    }
+    if is_closed(file) {
+        return Horizon::Bounded;
+    }
+    let classes = workload.class.iter().filter_map(|class| class.arrivals.as_ref());
+    if workload.arrivals.iter().chain(classes).all(Arrivals::is_stationary) {
+        Horizon::Stationary
+    } else {
+        Horizon::Finite
+    }
+}
+
+/// The verdict on a scenario's queue from what the number in the system did. `sample` requests are read for the load.
+pub(crate) fn stability(
+    file: &ScenarioFile,
+    simulation: &SimulationConfig,
+    horizon: Horizon,
+    requests: Box<dyn Workload + Send>,
+    sample: u64,
+    drift: Option<&Drift>,
+) -> Result<Stability, Failure> {
+    let load = match horizon {
+        Horizon::Stationary => {
+            let load = offered_load(simulation, requests, rate_per_s(file), sample);
+            Some(load.map_err(|error| workload::failure(file, &error))?)
+        }
+        Horizon::Finite | Horizon::Bounded => None,
+    };
+    Ok(Stability::of(load, drift, horizon))
+}
+
+/// The verdict on a scenario's queue over several runs.
 pub(crate) fn verdict(
     workloads: &ScenarioWorkloads<'_>,
     simulation: &SimulationConfig,
     runs: &Replications,
     confidence: f64,
-) -> Result<Option<Stability>, Failure> {
+) -> Result<Stability, Failure> {
+    let drift = runs.drift(confidence);
     let file = workloads.file;
-    if file.scenario.workload.trace.is_some() || is_closed(file) {
-        return Ok(None);
-    }
-    let load = offered_load(simulation, workloads.open(0)?, rate_per_s(file))
-        .map_err(|error| workload::failure(file, &error))?;
-    // Requests that all come at once have no rate, and no queue that goes on growing.
-    Ok(load.rate_per_s.map(|_| Stability::of(&load, runs, confidence)))
+    stability(file, simulation, horizon(file), workloads.open(0)?, SAMPLE, drift.as_ref())
 }
 
 /// Every figure as reports show it. Without a steady state there are no figures of one.

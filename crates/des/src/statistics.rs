@@ -203,6 +203,11 @@ impl Tally {
         self.sum_ps
     }
 
+    /// Sum of the squares of the observations in square picoseconds, rounded.
+    pub fn sum_squares_ps2(&self) -> f64 {
+        self.sum_squares_ps2.as_f64()
+    }
+
     /// Mean in seconds; `None` without observations.
     pub fn mean_secs(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum_ps as f64 / 1e12 / self.count as f64)

@@ -28,8 +28,10 @@ pub struct ReplicationsReport<'a> {
     pub precision: Option<(f64, bool)>,
     /// Number of runs in which a replica could make no progress.
     pub stalled: usize,
-    /// `stable`, `near capacity` or `overloaded`; `None` where there is no steady state to speak of, as of a trace.
-    pub verdict: Option<&'static str>,
+    /// `stable`, `near capacity`, `overloaded`, `transient` or `bounded`.
+    pub verdict: &'static str,
+    /// What the verdict rests on.
+    pub reason: String,
     /// The figures.
     pub figures: Vec<FigureRow>,
     /// What a reader must know before using them.
@@ -53,6 +55,7 @@ impl ReplicationsReport<'_> {
             ("replicas", json!(self.resolved.simulation.replicas)),
             ("estimate", json!(self.resolved.step_time.is_estimate())),
             ("verdict", json!(self.verdict)),
+            ("verdict_reason", json!(self.reason)),
             ("replications", json!(self.replications)),
             ("confidence", json!(self.confidence)),
             ("wanted_relative_half_width", json!(self.precision.map(|(relative, _)| relative))),
@@ -77,9 +80,7 @@ impl ReplicationsReport<'_> {
             self.seed,
             whole(u64::from(self.replications))
         );
-        if let Some(verdict) = self.verdict {
-            let _ = writeln!(text, "queue: {verdict}");
-        }
+        let _ = writeln!(text, "queue: {}: {}", self.verdict, self.reason);
         if let Some((relative, reached)) = self.precision {
             let outcome = if reached { "reached" } else { "NOT reached" };
             let _ = writeln!(

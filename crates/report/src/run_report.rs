@@ -8,6 +8,8 @@ use kendall_theory::output::jain_index;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::steady::{LATENCIES, SteadyState};
+
 /// Below so many observations a p99 rests on fewer than ten of them.
 const FEW_FOR_P99: u64 = 1_000;
 
@@ -27,6 +29,8 @@ pub struct RunReport<'a> {
     pub end: &'a RunEnd,
     /// The figures.
     pub metrics: MetricsSummary,
+    /// How far they are estimates of a steady state.
+    pub steady: SteadyState,
     /// Goodput by class; empty if the scenario names no classes.
     pub classes: Vec<ClassSummary>,
     /// Money and energy, if the scenario names GPUs.
@@ -83,12 +87,13 @@ impl RunReport<'_> {
             }
         }));
         let n = self.metrics.ttft_ms.count;
-        if n > 0 && n < FEW_FOR_P99 {
+        if n > 0 && n < FEW_FOR_P99 && self.steady.shows("ttft") {
             warnings.push(format!(
                 "p99 of TTFT, TPOT and E2E rests on {} of {n} requests: use more requests",
                 n.div_ceil(100)
             ));
         }
+        warnings.extend(self.steady.warning());
         warnings.extend_from_slice(self.notes);
         warnings
     }
@@ -116,6 +121,7 @@ impl RunReport<'_> {
         fields.put("engine", &self.resolved.engine);
         fields.put("replicas", self.resolved.simulation.replicas);
         fields.put("estimate", self.resolved.step_time.is_estimate());
+        fields.put("stability", self.steady.verdict_json());
         fields.put("warnings", self.warnings());
         fields.put("num_requests", metrics.num_requests);
         fields.put("completed", metrics.completed);
@@ -130,14 +136,18 @@ impl RunReport<'_> {
         fields.put("request_throughput", metrics.request_throughput);
         fields.put("output_throughput", metrics.output_throughput);
         fields.put("total_token_throughput", metrics.total_token_throughput);
-        fields.put("request_goodput", metrics.request_goodput);
-        fields.put("slo_attainment", metrics.slo_attainment);
-        fields.put("classes", Some(&self.classes).filter(|classes| !classes.is_empty()));
+        fields.put("request_goodput", metrics.request_goodput.filter(|_| self.shows_goodput()));
+        fields.put("slo_attainment", metrics.slo_attainment.filter(|_| self.shows_goodput()));
+        fields.put("classes", Some(&self.shown_classes()).filter(|classes| !classes.is_empty()));
         fields.put("jain_fairness", self.fairness());
         for (name, latency) in self.latencies() {
-            fields.put_latency(name, latency);
+            fields.put_latency(name, latency, self.steady.shows(name));
         }
-        fields.put("mean_ttft_parts_ms", metrics.mean_ttft_parts_ms);
+        fields.put("intervals", self.steady.intervals_json());
+        fields.put(
+            "mean_ttft_parts_ms",
+            Some(metrics.mean_ttft_parts_ms).filter(|_| self.steady.shows("ttft")),
+        );
         let totals =
             |of: fn(&kendall_serving::EngineTotals) -> u64| self.end.totals.iter().map(of).sum::<u64>();
         fields.put("num_preemptions", totals(|t| t.num_preemptions));
@@ -166,22 +176,35 @@ impl RunReport<'_> {
         fields.into_value()
     }
 
+    /// Of an overloaded server goodput falls with the length of the run.
+    pub(crate) fn shows_goodput(&self) -> bool {
+        self.steady.shows("ttft")
+    }
+
+    /// The classes, with their goodput where it has a meaning.
+    pub(crate) fn shown_classes(&self) -> Vec<ClassSummary> {
+        let mut classes = self.classes.clone();
+        if !self.shows_goodput() {
+            for class in &mut classes {
+                (class.request_goodput, class.slo_attainment) = (None, None);
+            }
+        }
+        classes
+    }
+
     /// Jain's index of the classes' attainments; `None` below two classes with requests and limits.
     pub(crate) fn fairness(&self) -> Option<f64> {
-        let attainments: Vec<f64> = self.classes.iter().filter_map(|class| class.slo_attainment).collect();
+        let attainments: Vec<f64> =
+            self.shown_classes().iter().filter_map(|class| class.slo_attainment).collect();
         (attainments.len() > 1).then(|| jain_index(&attainments)).flatten()
     }
 
     /// The latencies under the names of `vllm bench serve`, with kendall's queueing time.
     pub(crate) fn latencies(&self) -> [(&'static str, &LatencySummary); 5] {
         let metrics = &self.metrics;
-        [
-            ("ttft", &metrics.ttft_ms),
-            ("tpot", &metrics.tpot_ms),
-            ("itl", &metrics.itl_ms),
-            ("e2el", &metrics.e2el_ms),
-            ("queue", &metrics.queue_ms),
-        ]
+        let values =
+            [&metrics.ttft_ms, &metrics.tpot_ms, &metrics.itl_ms, &metrics.e2el_ms, &metrics.queue_ms];
+        std::array::from_fn(|place| (LATENCIES[place].0, values[place]))
     }
 
     /// Share of admitted tokens that were found in the prefix cache.
@@ -219,7 +242,8 @@ impl Fields {
         self.0.insert(key.to_owned(), value);
     }
 
-    fn put_latency(&mut self, name: &str, latency: &LatencySummary) {
+    /// `null` where it is not to be `shown`, but for the count.
+    fn put_latency(&mut self, name: &str, latency: &LatencySummary, shown: bool) {
         self.put(&format!("num_{name}"), latency.count);
         for (statistic, value) in [
             ("mean", latency.mean),
@@ -232,7 +256,7 @@ impl Fields {
             ("p99", latency.p99),
             ("max", latency.max),
         ] {
-            self.put(&format!("{statistic}_{name}_ms"), value);
+            self.put(&format!("{statistic}_{name}_ms"), value.filter(|_| shown));
         }
     }
 

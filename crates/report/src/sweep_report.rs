@@ -19,6 +19,8 @@ pub enum PointStatus {
     Stalled,
     /// All its runs ended, and they are too short or too busy to tell whether the queue grows.
     NearCapacity(String),
+    /// The workload ends or changes on the way: its figures are those of a transient.
+    Transient(String),
     /// More arrives than can be served: there is no steady state, and no latency of one.
     Overloaded(String),
 }
@@ -30,13 +32,14 @@ impl PointStatus {
             Self::Completed => "completed",
             Self::NearCapacity(_) => "near capacity",
             Self::Stalled => "stalled",
+            Self::Transient(_) => "transient",
             Self::Overloaded(_) => "overloaded",
         }
     }
 
     fn reason(&self) -> Option<&str> {
         match self {
-            Self::Overloaded(reason) | Self::NearCapacity(reason) => Some(reason),
+            Self::Overloaded(reason) | Self::NearCapacity(reason) | Self::Transient(reason) => Some(reason),
             Self::Completed | Self::Stalled => None,
         }
     }
@@ -51,6 +54,27 @@ pub struct SweepPointRow {
     pub status: PointStatus,
     /// Its figures.
     pub figures: Vec<FigureRow>,
+    /// How it differs from its baseline.
+    pub difference: Option<Difference>,
+}
+
+/// Which figures of a point.
+type FiguresOf = fn(&SweepPointRow) -> &[FigureRow];
+
+/// A point against another that met the same customers.
+#[derive(Debug, Clone)]
+pub struct Difference {
+    /// Number of the other.
+    pub baseline: usize,
+    /// Figures less those of the other, with intervals of the mean difference over replications.
+    pub figures: Vec<FigureRow>,
+}
+
+impl SweepPointRow {
+    /// The differences; none without a baseline.
+    fn differences(&self) -> &[FigureRow] {
+        self.difference.as_ref().map_or(&[], |difference| &difference.figures)
+    }
 }
 
 /// A finished sweep.
@@ -83,13 +107,18 @@ impl SweepReport<'_> {
         let points = self.points.iter().enumerate().map(|(number, point)| {
             let values: Map<String, Value> =
                 self.keys.iter().cloned().zip(point.values.iter().cloned()).collect();
-            json!({
+            let mut fields = json!({
                 "point": number,
                 "values": values,
                 "status": point.status.word(),
                 "reason": point.status.reason(),
                 "figures": estimates::to_json(&point.figures),
-            })
+            });
+            if let Some(difference) = &point.difference {
+                fields["baseline"] = json!(difference.baseline);
+                fields["differences"] = Value::Object(estimates::to_json(&difference.figures));
+            }
+            fields
         });
         json!({
             "kendall_version": self.kendall_version,
@@ -103,16 +132,20 @@ impl SweepReport<'_> {
         })
     }
 
-    /// One row a point: the keys, the status, each figure and its half-width.
+    /// One row a point: the keys, the status, each figure and its half-width; with a baseline also its number, the
+    /// differences and theirs.
     pub fn to_csv(&self) -> Vec<u8> {
-        let names: Vec<String> = self
-            .points
-            .first()
-            .map(|point| point.figures.iter())
-            .into_iter()
-            .flatten()
-            .flat_map(|figure| [figure.name.to_owned(), format!("{}_half_width", figure.name)])
-            .collect();
+        let mut names: Vec<String> = Vec::new();
+        if let Some(point) = self.points.first() {
+            for figure in &point.figures {
+                names.extend([figure.name.to_owned(), format!("{}_half_width", figure.name)]);
+            }
+            names.extend(point.difference.iter().map(|_| "baseline".into()));
+            for figure in point.differences() {
+                let name = figure.name;
+                names.extend([format!("{name}_difference"), format!("{name}_difference_half_width")]);
+            }
+        }
         let columns = std::iter::once("point")
             .chain(self.keys.iter().map(String::as_str))
             .chain(["status", "replications"])
@@ -122,11 +155,16 @@ impl SweepReport<'_> {
             row.extend(point.values.iter().map(plain));
             row.push(point.status.word().into());
             row.push(self.replications.to_string());
-            for figure in &point.figures {
-                let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-                row.push(number(figure.mean.map(|mean| mean.mean)));
-                row.push(number(figure.mean.and_then(|mean| mean.half_width)));
-            }
+            let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+            let cells = |figure: &FigureRow| {
+                [
+                    number(figure.mean.map(|mean| mean.mean)),
+                    number(figure.mean.and_then(|mean| mean.half_width)),
+                ]
+            };
+            row.extend(point.figures.iter().flat_map(cells));
+            row.extend(point.difference.iter().map(|difference| difference.baseline.to_string()));
+            row.extend(point.differences().iter().flat_map(cells));
             row
         });
         csv_table(columns, rows)
@@ -144,44 +182,85 @@ impl SweepReport<'_> {
             self.seed,
             significant_share(self.confidence)
         );
-        let mut table = crate::table::facts_table();
-        let shown = |name: &&str| {
-            self.points
-                .iter()
-                .flat_map(|point| &point.figures)
-                .any(|figure| figure.name == *name && figure.mean.is_some())
-        };
-        let shown: Vec<&str> = TABLE.into_iter().filter(|name| shown(name)).collect();
-        table.set_header(
-            self.keys.iter().map(|key| last_part(key)).chain(["status"]).chain(shown.iter().copied()),
-        );
-        for point in &self.points {
-            let mut row: Vec<String> = point.values.iter().map(plain).collect();
-            row.push(point.status.word().into());
-            row.extend(shown.iter().map(|name| cell(point, name)));
-            table.add_row(row);
+        let _ = writeln!(text, "\n{}\n", self.table(|_, point| Some(&point.figures)).trim_fmt());
+        if let Some(first) = self.points.first().filter(|point| point.difference.is_some()) {
+            let _ =
+                writeln!(text, "Differences from {}, replication by replication:", self.baseline_text(first));
+            let _ = writeln!(text, "\n{}\n", self.table(compared).trim_fmt());
         }
-        for column in table.column_iter_mut().skip(self.keys.len() + 1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        let _ = writeln!(text, "\n{}\n", table.trim_fmt());
         for warning in &self.warnings {
             let _ = writeln!(text, "! {warning}");
         }
         text
     }
 
-    /// A plot of each main figure against the first key, a series for each combination of the others, with the name of
-    /// its file. With `paired` keys there is one series.
-    pub fn plots(&self, paired: bool) -> Vec<(String, Plot)> {
-        let mains = self.points.first().map(|point| point.figures.iter()).into_iter().flatten();
-        mains
-            .filter(|figure| figure.main)
-            .filter_map(|figure| Some((format!("{}.svg", figure.name), self.plot(figure, paired)?)))
-            .collect()
+    /// The main figures, a line a point.
+    fn table(&self, of: fn(usize, &SweepPointRow) -> Option<&[FigureRow]>) -> comfy_table::Table {
+        let mut table = crate::table::facts_table();
+        let shown = |name: &&str| {
+            let figures = self.points.iter().enumerate().filter_map(|(number, point)| of(number, point));
+            figures.flatten().any(|figure| figure.name == *name && figure.mean.is_some())
+        };
+        let shown: Vec<&str> = TABLE.into_iter().filter(|name| shown(name)).collect();
+        table.set_header(
+            self.keys.iter().map(|key| last_part(key)).chain(["status"]).chain(shown.iter().copied()),
+        );
+        for (number, point) in self.points.iter().enumerate() {
+            let Some(figures) = of(number, point) else { continue };
+            let mut row: Vec<String> = point.values.iter().map(plain).collect();
+            row.push(point.status.word().into());
+            row.extend(shown.iter().map(|name| cell(figures, name)));
+            table.add_row(row);
+        }
+        for column in table.column_iter_mut().skip(self.keys.len() + 1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
     }
 
-    fn plot(&self, figure: &FigureRow, paired: bool) -> Option<Plot> {
+    /// The values that the baselines of all points share.
+    fn baseline_text(&self, first: &SweepPointRow) -> String {
+        let baselines: Vec<&SweepPointRow> = self
+            .points
+            .iter()
+            .filter_map(|point| self.points.get(point.difference.as_ref()?.baseline))
+            .collect();
+        let Some(one) = first.difference.as_ref().and_then(|difference| self.points.get(difference.baseline))
+        else {
+            return String::new();
+        };
+        let shared = self
+            .keys
+            .iter()
+            .enumerate()
+            .filter(|&(i, _)| baselines.iter().all(|baseline| baseline.values[i] == one.values[i]));
+        let shared: Vec<_> =
+            shared.map(|(i, key)| format!("{} = {}", last_part(key), plain(&one.values[i]))).collect();
+        shared.join(", ")
+    }
+
+    /// A plot of each main figure, and of each main difference, against the first key, a series for each combination of the others, with the name of
+    /// its file. With `paired` keys there is one series.
+    pub fn plots(&self, paired: bool) -> Vec<(String, Plot)> {
+        let mut plots = Vec::new();
+        let kinds: [(FiguresOf, &str); 2] =
+            [(|point| &point.figures, ""), (SweepPointRow::differences, "-difference")];
+        for (of, suffix) in kinds {
+            let mains = self.points.first().into_iter().flat_map(of).filter(|figure| figure.main);
+            plots.extend(mains.filter_map(|figure| {
+                let mut plot = self.plot(figure, of, paired)?;
+                if !suffix.is_empty() {
+                    let baseline = self.points.first().map(|point| self.baseline_text(point));
+                    plot.y_label = format!("difference of {}", plot.y_label);
+                    plot.title = format!("{}, less that of {}", plot.title, baseline.unwrap_or_default());
+                }
+                Some((format!("{}{suffix}.svg", figure.name), plot))
+            }));
+        }
+        plots
+    }
+
+    fn plot(&self, figure: &FigureRow, of: fn(&SweepPointRow) -> &[FigureRow], paired: bool) -> Option<Plot> {
         let key = self.keys.first()?;
         let numeric = self.points.iter().all(|point| point.values[0].is_number());
         let mut names: Vec<String> = Vec::new();
@@ -196,7 +275,7 @@ impl SweepReport<'_> {
             let others = self.keys.iter().zip(&point.values).skip(1);
             let label = others.map(|(key, value)| format!("{} = {}", last_part(key), plain(value)));
             let label = if paired { String::new() } else { label.collect::<Vec<_>>().join(", ") };
-            let Some(mean) = point.figures.iter().find(|row| row.name == figure.name)?.mean else { continue };
+            let Some(mean) = of(point).iter().find(|row| row.name == figure.name)?.mean else { continue };
             let drawn = PlotPoint { x, y: mean.mean, half_width: mean.half_width };
             match series.iter_mut().find(|series| series.label == label) {
                 Some(series) => series.points.push(drawn),
@@ -223,6 +302,12 @@ impl SweepReport<'_> {
     }
 }
 
+/// The differences of a point from another.
+fn compared(number: usize, point: &SweepPointRow) -> Option<&[FigureRow]> {
+    let difference = point.difference.as_ref().filter(|difference| difference.baseline != number)?;
+    Some(&difference.figures)
+}
+
 /// A value without quotes.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
@@ -232,8 +317,8 @@ fn last_part(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
 }
 
-fn cell(point: &SweepPointRow, name: &str) -> String {
-    let mean = point.figures.iter().find(|figure| figure.name == name).and_then(|figure| figure.mean);
+fn cell(figures: &[FigureRow], name: &str) -> String {
+    let mean = figures.iter().find(|figure| figure.name == name).and_then(|figure| figure.mean);
     match mean {
         None => "-".into(),
         Some(mean) => match mean.half_width {

@@ -7,6 +7,7 @@ use kendall_serving::Cost;
 
 use crate::number::{percent, significant, whole};
 use crate::run_report::RunReport;
+use crate::steady::LATENCIES;
 
 impl RunReport<'_> {
     /// The run in a screenful of plain text.
@@ -20,6 +21,7 @@ impl RunReport<'_> {
             "{}: {}, {}{several}, seed {}",
             self.name, self.what, self.resolved.engine, self.seed
         );
+        text.push_str(&self.steady.line());
         let mut facts = facts_table();
         let mut fact = |name: &str, value: String| {
             facts.add_row([name.to_owned(), value]);
@@ -35,7 +37,7 @@ impl RunReport<'_> {
                 significant(Some(metrics.duration_s))
             ),
         );
-        if let Some(goodput) = self.goodput() {
+        if let Some(goodput) = self.goodput().filter(|_| self.shows_goodput()) {
             fact("goodput", goodput);
         }
         fact(
@@ -66,9 +68,8 @@ impl RunReport<'_> {
             fact("cost", cost_text(cost));
         }
         let _ = writeln!(text, "{}\n", facts.trim_fmt());
-        let _ = writeln!(text, "{}\n", self.latency_table().trim_fmt());
-        let _ = write!(text, "{}", self.ttft_line());
-        text.push_str("one run, so no intervals: where requests are random, --replications 10 gives them\n");
+        text.push_str(&self.latency_text());
+        text.push_str(&self.ttft_line());
         if !self.classes.is_empty() {
             let _ = write!(text, "\n{}", self.class_text());
         }
@@ -130,18 +131,19 @@ impl RunReport<'_> {
     fn latency_table(&self) -> Table {
         let mut table = facts_table();
         table.set_header(["latency (ms)", "n", "mean", "p50", "p90", "p95", "p99", "max"]);
-        let title = |name| match name {
-            "ttft" => "TTFT",
-            "tpot" => "TPOT",
-            "itl" => "ITL",
-            "e2el" => "E2E",
-            _ => "queue",
-        };
-        for (name, latency) in self.latencies() {
-            let mut row = vec![title(name).to_owned(), whole(latency.count)];
+        for (place, (name, latency)) in self.latencies().into_iter().enumerate() {
+            if !self.steady.shows(name) {
+                continue;
+            }
+            let mut row = vec![LATENCIES[place].1.to_owned(), whole(latency.count)];
             let values = [latency.mean, latency.p50, latency.p90, latency.p95, latency.p99, latency.max];
             row.extend(values.into_iter().map(significant));
             table.add_row(row);
+            if latency.count > 0
+                && let Some(row) = self.steady.row(place)
+            {
+                table.add_row(row);
+            }
         }
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -149,13 +151,19 @@ impl RunReport<'_> {
         table
     }
 
+    /// The latencies with their intervals, and why some have none.
+    pub fn latency_text(&self) -> String {
+        let observed = self.latencies().map(|(_, latency)| latency.count);
+        format!("{}\n\n{}", self.latency_table().trim_fmt(), self.steady.notes(observed))
+    }
+
     /// Goodput by class, and how evenly it is shared.
     fn class_text(&self) -> String {
         let mut table = facts_table();
         table.set_header(["class", "requests", "completed", "goodput (req/s)", "attainment"]);
-        for class in &self.classes {
+        for class in self.shown_classes() {
             table.add_row([
-                class.class.clone(),
+                class.class,
                 whole(class.num_requests),
                 whole(class.completed),
                 significant(class.request_goodput),
@@ -180,7 +188,7 @@ impl RunReport<'_> {
             ("interference", parts.interference),
             ("preemption", parts.preemption),
         ];
-        if parts.front_end.is_none() {
+        if parts.front_end.is_none() || !self.steady.shows("ttft") {
             return String::new();
         }
         let sum =

@@ -6,6 +6,7 @@
 //!
 //! The rules of the engine follow vLLM V1; each module names the file that it mirrors.
 
+pub mod anatomy;
 pub mod catalog;
 mod cost;
 mod engine;

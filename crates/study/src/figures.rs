@@ -1,6 +1,7 @@
 //! The figures of one run as a row of numbers with names, so that runs can be averaged, compared and kept.
 
 use kendall_serving::{Cost, MetricsSummary, RunEnd};
+use kendall_theory::output::Drift;
 use serde::{Deserialize, Serialize};
 
 /// What is kept of a finished run.
@@ -10,8 +11,8 @@ pub struct RunFigures {
     pub num_requests: u64,
     /// Whether a replica could make no progress.
     pub stalled: bool,
-    /// Growth of the mean wait between the halves of the run, over that mean; `None` of a run too short to say.
-    pub growth: Option<f64>,
+    /// What the number in the system did; `None` of a run too short to say.
+    pub drift: Option<Drift>,
     /// One value for each of [`FIGURES`]; `None` where the run has none.
     pub values: Vec<Option<f64>>,
 }
@@ -35,7 +36,7 @@ pub(crate) struct Facts<'a> {
     /// Share of time with a request running.
     pub busy: f64,
     pub cost: Option<&'a Cost>,
-    pub growth: Option<f64>,
+    pub drift: Option<Drift>,
 }
 
 const fn main(name: &'static str, unit: &'static str, of: fn(&Facts<'_>) -> Option<f64>) -> Figure {
@@ -98,7 +99,7 @@ impl RunFigures {
         Self {
             num_requests: facts.metrics.num_requests,
             stalled: facts.end.stalled.is_some(),
-            growth: facts.growth,
+            drift: facts.drift,
             values: FIGURES.iter().map(|figure| (figure.of)(facts)).collect(),
         }
     }

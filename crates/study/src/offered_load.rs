@@ -13,16 +13,20 @@
 //! & Peng (2025) and Nie, Si & Zhou (2026), with this engine's step times. Tokens that a prefix cache may bring are taken
 //! as free, and so is a request whose client may give up: the bound errs upwards only.
 
+use kendall_theory::output::Interval;
+
 use kendall_serving::{
     LinearCoefficients, PromptContent, RequestSpec, SimulationConfig, TokenStream, Workload, WorkloadError,
 };
 
-/// Requests whose lengths are read.
-const SAMPLE: u64 = 20_000;
+/// Requests whose lengths are read, where time does not matter.
+pub const SAMPLE: u64 = 20_000;
 
 /// Standard errors between the sampled mean time and the one that is used: the bound is then too low once in 30,000
 /// samples.
 const STANDARD_ERRORS: f64 = 4.0;
+/// The two-sided confidence of so many.
+const CONFIDENCE: f64 = 0.999_936_66;
 
 /// What was learnt of a workload without playing it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,13 +35,16 @@ pub struct OfferedLoad {
     pub rate_per_s: Option<f64>,
     /// Rate above which the queue grows for certain (1/s); `None` if requests may cost nothing.
     pub bound_per_s: Option<f64>,
+    /// Arrivals over what device time serves at most, from below, with [`STANDARD_ERRORS`] of the mean time of a request; `None`
+    /// where either is.
+    pub load: Option<Interval>,
     /// Median of output lengths (tokens).
     pub median_output_tokens: f64,
     /// Requests that were read.
     pub requests: u64,
 }
 
-/// Reads the beginning of a workload that comes at this rate.
+/// Reads the first `sample` requests of a workload that comes at this rate.
 ///
 /// # Errors
 /// If it cannot deliver a request.
@@ -45,11 +52,12 @@ pub fn offered_load(
     config: &SimulationConfig,
     mut workload: Box<dyn Workload + Send>,
     rate_per_s: Option<f64>,
+    sample: u64,
 ) -> Result<OfferedLoad, WorkloadError> {
     let steps = config.step_time.at_least();
     let mut needs = Vec::new();
     let mut outputs = Vec::new();
-    while (needs.len() as u64) < SAMPLE {
+    while (needs.len() as u64) < sample {
         let Some(spec) = workload.next_request() else { break };
         let spec = spec?;
         outputs.push(spec.max_tokens);
@@ -57,10 +65,17 @@ pub fn offered_load(
     }
     outputs.sort_unstable();
     let requests = needs.len() as u64;
+    let replicas = f64::from(config.replicas);
     let time_s = shortest_mean_time_s(steps.base_ps, &needs);
+    let load = |(rate, time): (f64, Interval)| Interval {
+        mean: rate * time.mean / replicas,
+        half_width: rate * time.half_width / replicas,
+        ..time
+    };
     Ok(OfferedLoad {
         rate_per_s,
-        bound_per_s: time_s.filter(|&time| time > 0.0).map(|time| f64::from(config.replicas) / time),
+        bound_per_s: time_s.filter(|time| time.low() > 0.0).map(|time| replicas / time.low()),
+        load: rate_per_s.zip(time_s).map(load),
         median_output_tokens: outputs.get(outputs.len() / 2).copied().map_or(1.0, f64::from),
         requests,
     })
@@ -123,24 +138,25 @@ fn own_tokens(spec: &RequestSpec) -> f64 {
     }
 }
 
-/// Less than the mean time that a request takes of a replica, with next to certainty; `None` without requests.
-fn shortest_mean_time_s(base_ps: u64, needs: &[Need]) -> Option<f64> {
+/// The mean time that a request takes of a replica at least, with [`STANDARD_ERRORS`]; `None` without requests.
+fn shortest_mean_time_s(base_ps: u64, needs: &[Need]) -> Option<Interval> {
     let step_s = base_ps as f64 / 1e12;
     let parts: [fn(&Need) -> f64; 3] = [|need| need.rows, |need| need.tokens, |need| need.block_steps];
     let times = parts.map(|part| {
         let times: Vec<f64> = needs.iter().map(|need| need.terms_s + step_s * part(need)).collect();
-        low_mean(&times)
+        mean(&times)
     });
-    times.into_iter().flatten().reduce(f64::max)
+    times.into_iter().flatten().reduce(|a, b| if a.low() >= b.low() { a } else { b })
 }
 
-/// The mean less some standard errors.
-fn low_mean(values: &[f64]) -> Option<f64> {
+/// The mean and some standard errors; never below 0.
+fn mean(values: &[f64]) -> Option<Interval> {
     let n = values.len() as f64;
     let mean = (n > 0.0).then(|| values.iter().sum::<f64>() / n)?;
     let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
     let error = if n > 1.0 { (squares / (n - 1.0) / n).sqrt() } else { mean };
-    Some((mean - STANDARD_ERRORS * error).max(0.0))
+    let half_width = (STANDARD_ERRORS * error).min(mean);
+    Some(Interval { mean, half_width, confidence: CONFIDENCE, replications: values.len() as u64 })
 }
 
 #[cfg(test)]
@@ -168,7 +184,7 @@ mod tests {
 
     fn sampled(config: &SimulationConfig, prompt: u32, output: u32) -> OfferedLoad {
         let specs = (1..=100).map(move |i| Ok(RequestSpec::new(SimTime::from_ps(i * MS), prompt, output)));
-        offered_load(config, Box::new(specs), Some(7.0)).expect("no error")
+        offered_load(config, Box::new(specs), Some(7.0), SAMPLE).expect("no error")
     }
 
     /// One seat, steps of 10 ms: each output token costs a step.

@@ -8,10 +8,13 @@ use kendall_serving::{
 use thiserror::Error;
 
 use crate::figures::{Facts, RunFigures};
-use crate::trend::Trend;
+use crate::number_in_system::NumberInSystem;
 
 /// Departures between two calls of [`Watch::departed`].
 const REQUESTS_A_LOOK: u64 = 1 << 12;
+
+/// Of the growth of the number in the system in one of several runs: reports show that over all runs.
+const DRIFT_CONFIDENCE: f64 = 0.95;
 
 /// Watches runs from outside, from several threads. It cannot change a result.
 pub trait Watch: Sync {
@@ -93,20 +96,20 @@ pub fn play<W: Workloads>(
     let workload = workloads.open(replication).map_err(RunError::Workload)?;
     let config = &setting.simulation;
     let metrics = RunMetrics::new(&config.engine, config.replicas, setting.goodput);
-    let seen = Seen { metrics, trend: Trend::new() };
+    let seen = Seen { metrics, number: NumberInSystem::new(config.replicas) };
     let (end, seen) = observe(config, workload, workloads.streams(replication), seen, watch)?;
     let busy = seen.metrics.busy_share(end.end);
     let metrics = seen.metrics.summary(end.end);
     let cost = setting.cost.and_then(|model| model.of(metrics.duration_s, metrics.total_output_tokens, busy));
-    let facts =
-        Facts { metrics: &metrics, end: &end, busy, cost: cost.as_ref(), growth: seen.trend.growth() };
+    let drift = seen.number.drift(DRIFT_CONFIDENCE).ok();
+    let facts = Facts { metrics: &metrics, end: &end, busy, cost: cost.as_ref(), drift };
     Ok(RunFigures::of(&facts))
 }
 
 /// What a run of an experiment is seen by.
 struct Seen {
     metrics: RunMetrics,
-    trend: Trend,
+    number: NumberInSystem,
 }
 
 impl Observer for Seen {
@@ -116,11 +119,12 @@ impl Observer for Seen {
 
     fn departed(&mut self, record: &RequestRecord) {
         self.metrics.departed(record);
-        self.trend.departed(record);
+        self.number.departed(record.arrival);
     }
 
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
+        self.number.gauges(replica, now, gauges);
     }
 
     fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {

@@ -1,6 +1,8 @@
 //! Independent replications of one setting: how many, and what follows from them.
 
-use kendall_theory::output::{FEWEST_REPLICATIONS, Stopping, sequential_stopping, t_interval};
+use kendall_theory::output::{
+    Drift, FEWEST_REPLICATIONS, Stopping, drift_of_replications, sequential_stopping, t_interval,
+};
 use serde::Serialize;
 
 use crate::figures::{FIGURES, Figure, RunFigures};
@@ -49,6 +51,12 @@ impl Replications {
         let place = FIGURES.iter().position(|known| known.name == figure.name)?;
         let values: Vec<f64> = self.runs.iter().filter_map(|run| *run.values.get(place)?).collect();
         Estimate::of(&values, confidence)
+    }
+
+    /// What the number in the system did, over all runs; `None` if one was too short to say.
+    pub fn drift(&self, confidence: f64) -> Option<Drift> {
+        let each: Option<Vec<Drift>> = self.runs.iter().map(|run| run.drift).collect();
+        drift_of_replications(&each?, confidence)
     }
 
     /// Fewest requests of a run.

@@ -1,95 +1,95 @@
-//! Is there a steady state? The verdict that comes before any latency of one.
+//! Is there a steady state? The verdict that comes before any latency of one: `theory::output`'s, with its grounds in words.
 
+use kendall_theory::output::{Drift, Horizon, Verdict, verdict};
 use serde::Serialize;
 
 use crate::offered_load::OfferedLoad;
-use crate::replications::{Estimate, Replications};
-use crate::trend::CRITICAL_GROWTH;
 
-/// Growth of the wait below which a queue is taken to be steady: half of that of a queue at exactly the capacity.
-const STEADY_GROWTH: f64 = CRITICAL_GROWTH / 2.0;
-
-/// Whether a queue has a steady state.
+/// A verdict and what it rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "verdict")]
-pub enum Stability {
-    /// The queue does not grow.
-    Stable,
-    /// It cannot be told, or the queue settles more slowly than the runs last.
-    NearCapacity {
-        /// Growth of the mean wait between the halves of the runs, over that mean.
-        growth: Option<Estimate>,
-    },
-    /// More arrives than device time can serve: the queue grows without end.
-    BeyondBound {
-        /// Arrivals (1/s).
-        rate_per_s: f64,
-        /// What no scheduler can exceed (1/s).
-        bound_per_s: f64,
-    },
-    /// The queue grows faster than one at exactly the capacity.
-    Growing {
-        /// As above.
-        growth: Estimate,
-    },
+pub struct Stability {
+    /// The verdict.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Arrivals and what device time bounds them by.
+    #[serde(skip)]
+    pub load: Option<OfferedLoad>,
 }
 
 impl Stability {
-    /// The verdict on an open workload: analysis first, then the drift of the wait over replications.
-    pub fn of(load: &OfferedLoad, runs: &Replications, confidence: f64) -> Self {
-        if let Some((rate_per_s, bound_per_s)) = load.rate_per_s.zip(load.bound_per_s)
-            && rate_per_s > bound_per_s
-        {
-            return Self::BeyondBound { rate_per_s, bound_per_s };
-        }
-        let growths: Vec<f64> = runs.runs.iter().filter_map(|run| run.growth).collect();
-        let growth = Estimate::of(&growths, confidence);
-        match growth {
-            None => Self::NearCapacity { growth: None },
-            Some(found) => match found.half_width {
-                Some(half_width) if found.mean - half_width > CRITICAL_GROWTH => {
-                    Self::Growing { growth: found }
-                }
-                Some(half_width) if found.mean + half_width < STEADY_GROWTH => Self::Stable,
-                None if found.mean < STEADY_GROWTH => Self::Stable,
-                Some(_) | None => Self::NearCapacity { growth },
-            },
-        }
+    /// Analysis first, then the drift of the number in the system.
+    pub fn of(load: Option<OfferedLoad>, drift: Option<&Drift>, horizon: Horizon) -> Self {
+        let bound = load.and_then(|load| load.load);
+        Self { verdict: verdict(bound.as_ref(), drift, horizon), load }
     }
 
     /// Whether there is no steady state.
     pub fn is_overloaded(&self) -> bool {
-        matches!(self, Self::BeyondBound { .. } | Self::Growing { .. })
+        self.verdict.is_overloaded()
     }
 
-    /// What the verdict rests on; empty where the queue is stable.
+    /// What the verdict rests on.
     pub fn reason(&self) -> String {
-        let in_words = |growth: &Estimate| {
-            let half_width = growth.half_width.map(|half_width| format!(" +- {:.0}", half_width * 100.0));
-            format!("{:.0}{} %", growth.mean * 100.0, half_width.unwrap_or_default())
-        };
-        match self {
-            Self::Stable => String::new(),
-            Self::NearCapacity { growth: None } => {
-                "the runs are too short to tell whether the queue grows".into()
+        let growth = self.verdict.growth_per_s().map(|growth| {
+            format!(
+                "the number in the system changes by {} +- {} a second",
+                rate(growth.mean),
+                rate(growth.half_width)
+            )
+        });
+        let drift = growth.unwrap_or_else(|| "the run is too short to tell whether the queue grows".into());
+        match self.verdict {
+            Verdict::Stable { .. } => format!("{drift} and returns{}", self.device_time()),
+            Verdict::NearCapacity { .. } => {
+                format!("{drift}: whether it returns cannot be told, run longer{}", self.device_time())
             }
-            Self::NearCapacity { growth: Some(growth) } => format!(
-                "the mean wait changes by {} of itself between the halves of a run: use longer runs",
-                in_words(growth)
-            ),
-            Self::BeyondBound { rate_per_s, bound_per_s } => format!(
-                "{rate_per_s:.3} requests a second arrive and device time serves at most {bound_per_s:.3}: the queue grows by \
-                 at least {:.3} a second",
-                rate_per_s - bound_per_s
-            ),
-            Self::Growing { growth } => format!(
-                "the mean wait grows by {} of itself between the halves of a run; at exactly the capacity it would be \
-                 {:.0} %",
-                in_words(growth),
-                CRITICAL_GROWTH * 100.0
-            ),
+            Verdict::Overloaded { by_load_bound: true, growth_per_s } => {
+                let seen = growth_per_s.map(|growth| {
+                    format!(
+                        ", and in the run by {} +- {} a second",
+                        rate(growth.mean),
+                        rate(growth.half_width)
+                    )
+                });
+                let (rate_per_s, bound_per_s) =
+                    self.load.and_then(|load| load.rate_per_s.zip(load.bound_per_s)).unwrap_or_default();
+                format!(
+                    "{rate_per_s:.3} requests a second arrive and device time serves at most {bound_per_s:.3}: the queue grows \
+                     by at least {:.3} a second{}",
+                    rate_per_s - bound_per_s,
+                    seen.unwrap_or_default()
+                )
+            }
+            Verdict::Overloaded { .. } => {
+                let growth = self.verdict.growth_per_s();
+                let (mean, half) = growth.map_or((0.0, 0.0), |growth| (growth.mean, growth.half_width));
+                format!("the number in the system grows by {} +- {} a second", rate(mean), rate(half))
+            }
+            Verdict::Transient { .. } => {
+                "the workload ends or changes on the way, so there is no steady state".into()
+            }
+            Verdict::Bounded => {
+                "a fixed number of clients wait for their answers, so the queue cannot grow".into()
+            }
         }
     }
+
+    fn device_time(&self) -> String {
+        let load = self.load.and_then(|load| load.load);
+        load.map(|load| format!("; arrivals need at least {:.0} % of device time", load.mean * 100.0))
+            .unwrap_or_default()
+    }
+}
+
+/// A rate with the digits that carry meaning.
+fn rate(per_s: f64) -> String {
+    let decimals = match per_s.abs() {
+        size if size >= 10.0 => 1,
+        size if size >= 0.1 => 2,
+        size if size >= 0.001 => 4,
+        _ => 6,
+    };
+    format!("{per_s:.decimals$}")
 }
 
 /// Figures that have no meaning without a steady state: they grow with the length of the run.
@@ -100,32 +100,55 @@ pub fn needs_steady_state(figure: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::RunFigures;
+    use kendall_theory::output::Interval;
 
-    fn verdict(rate_per_s: f64, growths: &[f64]) -> Stability {
-        let load = OfferedLoad {
+    fn drift(growth: f64, grows: bool, returns: bool) -> Drift {
+        let growth_per_s = Interval { mean: growth, half_width: 0.01, confidence: 0.95, replications: 64 };
+        Drift {
+            growth_per_s,
+            grows,
+            returns,
+            observed_s: 100.0,
+            growth_statistic: 0.0,
+            return_statistic: 0.0,
+        }
+    }
+
+    fn load(rate_per_s: f64) -> OfferedLoad {
+        OfferedLoad {
             rate_per_s: Some(rate_per_s),
             bound_per_s: Some(10.0),
+            load: Some(Interval {
+                mean: rate_per_s / 10.0,
+                half_width: 0.0,
+                confidence: 0.95,
+                replications: 9,
+            }),
             median_output_tokens: 1.0,
-            requests: 1,
-        };
-        let run = |&growth| RunFigures {
-            num_requests: 1,
-            stalled: false,
-            growth: Some(growth),
-            values: Vec::new(),
-        };
-        let runs = Replications { runs: growths.iter().map(run).collect(), precise: None };
-        Stability::of(&load, &runs, 0.95)
+            requests: 9,
+        }
     }
 
     #[test]
-    fn analysis_comes_first_and_drift_needs_confidence() {
-        assert!(matches!(verdict(10.1, &[0.0, 0.0]), Stability::BeyondBound { .. }));
-        assert_eq!(verdict(5.0, &[0.01, -0.02, 0.01]), Stability::Stable);
-        assert!(verdict(9.0, &[0.55, 0.58, 0.52, 0.57]).is_overloaded());
-        assert!(matches!(verdict(9.0, &[0.9, -0.5, 0.7]), Stability::NearCapacity { .. }));
-        assert!(matches!(verdict(9.0, &[0.55]), Stability::NearCapacity { .. }), "one run has no interval");
-        assert!(matches!(verdict(9.0, &[]), Stability::NearCapacity { growth: None }));
+    fn analysis_comes_first_and_every_verdict_has_its_grounds() {
+        let of = |rate, drift: &Drift| Stability::of(Some(load(rate)), Some(drift), Horizon::Stationary);
+        let beyond = of(12.5, &drift(2.49, true, false));
+        assert!(
+            beyond.is_overloaded() && beyond.reason().contains("at least 2.500 a second"),
+            "{}",
+            beyond.reason()
+        );
+        let slow = of(9.0, &drift(0.05, true, false));
+        assert!(
+            slow.is_overloaded() && slow.reason().contains("grows by 0.0500 +- 0.0100"),
+            "{}",
+            slow.reason()
+        );
+        let steady = of(5.0, &drift(0.0, false, true));
+        assert_eq!(steady.verdict.word(), "stable");
+        assert!(steady.reason().contains("at least 50 % of device time"), "{}", steady.reason());
+        assert_eq!(of(9.0, &drift(0.0, false, false)).verdict.word(), "near capacity");
+        assert!(Stability::of(None, None, Horizon::Stationary).reason().contains("too short"));
+        assert_eq!(Stability::of(None, None, Horizon::Finite).verdict.word(), "transient");
     }
 }

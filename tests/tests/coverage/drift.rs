@@ -43,7 +43,7 @@ fn verdicts(rho: f64, customers: usize, runs: u32) -> Verdicts {
             Verdict::Stable { .. } => counts[0] += 1,
             Verdict::NearCapacity { .. } => counts[1] += 1,
             Verdict::Overloaded { .. } => counts[2] += 1,
-            Verdict::Transient { .. } => {}
+            Verdict::Transient { .. } | Verdict::Bounded => {}
         }
         counts[3] += u32::from(drift.growth_per_s.contains(rho - 1.0));
     }

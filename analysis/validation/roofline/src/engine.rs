@@ -117,7 +117,7 @@ impl<'a> Data<'a> {
                 owners.push(experiment.model.name.clone());
                 errors.push(libm::log(simulated.tpot_s / stage.measured.tpot_s));
                 // A closed loop of equal lengths moves in waves, and how its clients started is not known.
-                if experiment.concurrency.is_none() {
+                if !experiment.is_closed {
                     owners.push(experiment.model.name.clone());
                     errors.push(TTFT_WEIGHT * libm::log(simulated.ttft_s / stage.measured.ttft_s));
                 }

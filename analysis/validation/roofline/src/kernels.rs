@@ -59,8 +59,12 @@ pub(crate) fn fit(measured: &Path, efficiencies: &mut Efficiencies) -> Result<()
         if !has("MoE 16 bit") {
             kernels.moe16 = kernels.gemm16;
         }
-        // The fp8 table is of an untuned kernel, three times as slow as 16 bits: servers with fp8 experts are not.
+        // The fp8 table is of an untuned kernel, three times as slow as 16 bits: servers with fp8 experts are not, except in
+        // what they compute where scales are by the block.
         kernels.moe8 = kernels.moe16;
+        kernels.moe8_block = kernels.moe16;
+        // No table has 4-bit experts: servers do.
+        kernels.moe4 = kernels.moe16;
     }
     for (all_reduce, files) in [
         (
@@ -209,7 +213,7 @@ fn families(measured: &Path, of: &Measured) -> Result<Vec<Family>> {
         Family {
             name: "MoE fp8 (not fitted)",
             cases: moe("fp8")?,
-            predict: |device, s| device.experts(experts(s), s[0], WeightFormat::FP8),
+            predict: |device, s| device.experts(experts(s), s[0], WeightFormat::FP8_BLOCK),
         },
         Family { name: "decode attention", cases: decode_cases, predict: decode },
         Family { name: "prefill attention", cases: prefill_cases, predict: prefill },

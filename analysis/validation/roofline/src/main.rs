@@ -8,6 +8,7 @@
 //! `MEASURED` is the folder of measured data, which is not part of the project.
 
 mod engine;
+mod experts;
 mod kernels;
 mod numbers;
 mod report;
@@ -39,6 +40,7 @@ fn main() -> Result<()> {
     let data = engine::Data::new(measured, pick(is_fitted))?;
     if let Some(file) = written {
         kernels::fit(measured, &mut efficiencies)?;
+        experts::fit(measured, &mut efficiencies)?;
         engine::fit(&data, &mut efficiencies)?;
         let synchronous = engine::Data { experiments: pick(is_synchronous), steps: None };
         engine::fit_synchronous(measured, &synchronous, &mut efficiencies)?;
@@ -53,6 +55,7 @@ fn main() -> Result<()> {
         "servers that were not fitted: other GPUs, overload, closed loops, synchronous engines of other models\n"
     );
     report::held_out(measured, &pick(|e| !is_fitted(e) && !is_synchronous(e)), &efficiencies)?;
+    experts::report(measured, &efficiencies)?;
     println!("servers that the synchronous overhead was fitted to\n");
     report::held_out(measured, &pick(is_synchronous), &efficiencies)?;
     println!("not simulated:");
@@ -67,7 +70,7 @@ fn is_fitted(experiment: &Experiment) -> bool {
     const OVERLOADED: [&str; 2] = ["h100-llama-2-7b-tp1-reasoning", "h100-qwen3-14b-w5-agg18"];
     experiment.gpu.starts_with("H100")
         && experiment.async_scheduling
-        && experiment.concurrency.is_none()
+        && !experiment.is_closed
         && !OVERLOADED.contains(&experiment.name.as_str())
 }
 

@@ -5,6 +5,7 @@
 //! | `send_s` or `arrival_s` | optional | when the client sent it |
 //! | `prompt_tokens`, `output_tokens` | required | lengths |
 //! | `ttft_s`, `e2e_s` (or `e2el_s`) | one of them | latencies from the send; empty where the request failed |
+//! | `prompt_id` | optional | a number: requests with the same one have the same prompt |
 //! | `tpot_s` | optional | mean time per output token after the first |
 //! | `queued_s`, `first_s`, `last_s` | instead of latencies | instants on the server's clock |
 //! | `error` or `status` | optional | empty, `0`, `ok`, `finished` or `success` for a request that was answered |
@@ -31,6 +32,7 @@ struct Columns {
     queued: Option<Column>,
     first: Option<Column>,
     last: Option<Column>,
+    prompt_id: Option<Column>,
     error: Option<Column>,
 }
 
@@ -45,6 +47,7 @@ pub(crate) fn read(table: &Table<'_>) -> Result<Measured, ReadError> {
         queued: table.column(&["queued_s"]),
         first: table.column(&["first_s"]),
         last: table.column(&["last_s"]),
+        prompt_id: table.column(&["prompt_id"]),
         error: table.column(&["error", "status"]),
     };
     if table.len() == 0 {
@@ -68,6 +71,8 @@ fn read_row(row: &Row<'_>, columns: &Columns) -> Result<MeasuredRequest, ReadErr
     let mut request = MeasuredRequest {
         send_s: amount(columns.send)?,
         prompt_tokens: Some(row.count(columns.prompt)?),
+        // What is no number names no prompt that could be told from others.
+        prompt_id: columns.prompt_id.and_then(|column| row.text(column).parse().ok()),
         error: columns.error.and_then(|column| error_of(row.text(column))),
         ..MeasuredRequest::default()
     };

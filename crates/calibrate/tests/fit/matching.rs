@@ -65,7 +65,11 @@ fn requests(n: u32, utilization: f64) -> Vec<MeasuredRequest> {
 
 fn guesses(values: [f64; 3]) -> Vec<Guess> {
     let names = ["front_end_s", "per_prompt_token_s", "step_s"];
-    names.iter().zip(values).map(|(name, value)| Guess { name: (*name).to_owned(), value }).collect()
+    names
+        .iter()
+        .zip(values)
+        .map(|(name, value)| Guess { name: (*name).to_owned(), value, spread: None })
+        .collect()
 }
 
 #[test]
@@ -107,7 +111,10 @@ fn a_parameter_without_effect_is_infinitely_uncertain() {
     let measured = server.simulate(&TRUTH).unwrap();
     let found = match_requests(
         &measured,
-        &[Guess { name: "step_s".to_owned(), value: 0.02 }, Guess { name: "unused".to_owned(), value: 7.0 }],
+        &[
+            Guess { name: "step_s".to_owned(), value: 0.02, spread: None },
+            Guess { name: "unused".to_owned(), value: 7.0, spread: None },
+        ],
         &mut Ignores(server),
     )
     .unwrap();

@@ -23,13 +23,14 @@ fn the_catalogue_reads_the_profile_that_was_written() {
         engine_version: "vllm 0.22.0".to_owned(),
         tensor_parallel_size: 1,
         front_end_overhead_ms: 8.5,
+        front_end_std_error_ms: Some(0.25),
         front_end_source: "given".to_owned(),
         fitted_on: "a \"quoted\" file\nof two lines".to_owned(),
     };
     let text = profile_toml(&facts, &fitted).unwrap();
     let read: File = toml::from_str(&text).expect("the catalogue's form");
     assert_eq!(read.profile, [profile(&facts, &fitted)]);
-    assert_eq!(read.profile[0].coefficients, fitted.coefficients);
+    assert_eq!(read.profile[0].coefficients, Some(fitted.coefficients));
     let Origin::Calibrated { coefficient_sources, residuals, .. } = &read.profile[0].origin;
     assert!(coefficient_sources.starts_with("data: base_ps, "), "{coefficient_sources}");
     assert!(residuals.starts_with("500 steps: median absolute error"), "{residuals}");

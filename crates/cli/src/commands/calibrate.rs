@@ -25,6 +25,9 @@ pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<ExitCode, Failure> {
         print(&if args.json { format!("{:#}\n", json!({ "runs": runs })) } else { text::runs(&runs) })?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(scenario) = &args.server {
+        return super::calibrate_replay::calibrate(args, scenario, &runs);
+    }
     let logs = logs(&runs)?;
     let server = server(args, &logs)?;
     let options = FitOptions {
@@ -40,6 +43,9 @@ pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<ExitCode, Failure> {
     let (facts, source) = front_end_of(args, front_end.as_ref());
     let facts = ProfileFacts {
         front_end_overhead_ms: facts,
+        front_end_std_error_ms: front_end
+            .filter(|_| args.front_end_ms.is_none())
+            .map(|found| found.std_error_ms),
         front_end_source: source,
         ..described(args, &server, &runs)
     };
@@ -159,7 +165,7 @@ fn round_to_us(ms: f64) -> f64 {
     (ms * 1e3).round() / 1e3
 }
 
-fn described(args: &CalibrateArgs, server: &ServerFacts, runs: &[Measured]) -> ProfileFacts {
+pub(super) fn described(args: &CalibrateArgs, server: &ServerFacts, runs: &[Measured]) -> ProfileFacts {
     let unknown = || "unknown".to_owned();
     let gpu_name =
         server.gpu.as_deref().map_or_else(unknown, |name| gpu(name).map_or(name, |gpu| &gpu.name).to_owned());
@@ -177,6 +183,7 @@ fn described(args: &CalibrateArgs, server: &ServerFacts, runs: &[Measured]) -> P
         engine_version: server.engine_version.clone().unwrap_or_else(unknown),
         tensor_parallel_size,
         front_end_overhead_ms: default_front_end_ms(),
+        front_end_std_error_ms: None,
         front_end_source: String::new(),
         fitted_on: text::fitted_on(runs),
     }
@@ -195,7 +202,7 @@ fn write_profile(path: &Path, facts: &ProfileFacts, fitted: &Fit) -> Result<(), 
     write(path, &toml)
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text)
         .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
 }

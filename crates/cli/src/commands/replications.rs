@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use kendall_report::{OutputDir, ReplicationsReport, WrittenFile, csv_table};
 use kendall_serving::scenario::Resolved;
 use kendall_study::{Extent, FIGURES, Replications, Stability, Workers, replicate};
+use kendall_theory::output::Verdict;
 
 use crate::args::RunArgs;
 use crate::exit::{Failure, print};
@@ -12,7 +13,9 @@ use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::ScenarioFile;
 use crate::study::{ScenarioWorkloads, check_random, failure, rows, setting, verdict};
 
+use super::report::write_report;
 use super::run::{ledger, what};
+use super::uncertainty::{RunDraws, run_uncertainty};
 
 /// Most replications for a precision, unless the user names another number.
 const MOST_FOR_PRECISION: u32 = 1_000;
@@ -43,9 +46,9 @@ pub(super) fn replications(
     progress.clear();
     let done = done.map_err(|error| failure(file, error))?;
     let verdict = verdict(&workloads, &setting.simulation, &done, wanted.confidence)?;
-    let overloaded = verdict.is_some_and(|verdict| verdict.is_overloaded());
+    let overloaded = verdict.is_overloaded();
     warnings.extend(cautions(&done, resolved));
-    warnings.extend(verdict.and_then(|verdict| caution_of(&verdict)));
+    warnings.extend(caution_of(&verdict));
     let report = ReplicationsReport {
         kendall_version: env!("CARGO_PKG_VERSION"),
         name: &file.name,
@@ -56,11 +59,31 @@ pub(super) fn replications(
         confidence: wanted.confidence,
         precision: wanted.precision.zip(done.precise),
         stalled: done.stalled(),
-        verdict: verdict.map(|verdict| verdict_word(&verdict)),
+        verdict: verdict.verdict.word(),
+        reason: verdict.reason(),
         figures: rows(&done, overloaded, wanted.confidence),
         warnings,
     };
-    let json = format!("{:#}\n", report.to_json());
+    let uncertainty = wanted
+        .parameter_uncertainty
+        .map(|draws| {
+            run_uncertainty(&RunDraws {
+                file,
+                resolved,
+                workloads: &workloads,
+                done: &done,
+                workers: &workers,
+                draws,
+                seed,
+                confidence: wanted.confidence,
+            })
+        })
+        .transpose()?;
+    let mut json = report.to_json();
+    if let (Some(fields), Some(found)) = (json.as_object_mut(), &uncertainty) {
+        fields.insert("parameter_uncertainty".into(), found.to_json());
+    }
+    let json = format!("{json:#}\n");
     if let Some(out) = &args.out {
         let out = OutputDir::create(out)?;
         let files = [
@@ -70,9 +93,14 @@ pub(super) fn replications(
         ];
         files.into_iter().try_for_each(WrittenFile::publish)?;
     }
+    if let Some(folder) = args.out.as_deref().filter(|_| args.report) {
+        write_report(folder)?;
+    }
     let ledger = if args.ledger { ledger(&resolved.ledger) } else { String::new() };
-    print(&if args.json { json } else { report.to_table() + &ledger })?;
-    Ok(if report.stalled > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    let uncertainty = uncertainty.map(|found| found.to_text()).unwrap_or_default();
+    print(&if args.json { json } else { report.to_table() + &uncertainty + &ledger })?;
+    let imprecise = done.precise == Some(false);
+    Ok(if report.stalled > 0 || imprecise { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
 /// Below so many requests a run's p99 rests on fewer than twenty of them.
@@ -110,24 +138,22 @@ fn cautions(done: &Replications, resolved: &Resolved) -> Vec<String> {
     cautions
 }
 
-/// The verdict in a word or two.
-fn verdict_word(verdict: &Stability) -> &'static str {
-    match verdict {
-        Stability::Stable => "stable",
-        Stability::NearCapacity { .. } => "near capacity",
-        Stability::BeyondBound { .. } | Stability::Growing { .. } => "overloaded",
-    }
-}
-
 /// What a reader must know of the verdict.
-fn caution_of(verdict: &Stability) -> Option<String> {
-    let reason = verdict.reason();
-    match verdict {
-        Stability::Stable => None,
-        Stability::NearCapacity { .. } => Some(format!("NEAR CAPACITY: {reason}")),
-        Stability::BeyondBound { .. } | Stability::Growing { .. } => Some(format!(
-            "OVERLOADED: {reason}. There is no steady state, so TTFT, E2E, queue and goodput are left out"
-        )),
+fn caution_of(stability: &Stability) -> Option<String> {
+    match stability.verdict {
+        Verdict::Stable { .. } | Verdict::Bounded => None,
+        Verdict::Transient { .. } => Some(
+            "TRANSIENT: the workload ends or changes on the way; means are over independent runs of it from an empty start, not \
+             of a steady state"
+                .into(),
+        ),
+        Verdict::NearCapacity { .. } => Some(
+            "NEAR CAPACITY: the runs do not show whether the queue settles: figures of longer runs may be larger".into(),
+        ),
+        Verdict::Overloaded { .. } => Some(
+            "OVERLOADED: there is no steady state, so TTFT, E2E, queue and goodput, which grow with the length of a run, are left out"
+                .into(),
+        ),
     }
 }
 

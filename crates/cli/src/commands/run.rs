@@ -7,23 +7,36 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kendall_des::{SimDuration, SimTime, Streams};
 use kendall_report::{
-    BenchRecorder, BenchReport, OutputDir, OutputError, RequestsCsv, RunReport, StepsCsv, WrittenFile,
+    BenchRecorder, BenchReport, OutputDir, OutputError, RequestsCsv, RunReport, SteadyState, StepsCsv,
+    Timeline, WrittenFile,
 };
 use kendall_serving::scenario::{Resolved, Server};
 use kendall_serving::{
-    ClassGoodput, DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation, SimulationConfig,
-    SimulationError, StepRecord,
+    ClassGoodput, DecodeRun, Engine, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation,
+    SimulationConfig, SimulationError, StepRecord, Workload,
 };
+use kendall_study::{NumberInSystem, RunLatencies, SAMPLE};
+use kendall_theory::output::Horizon;
 
 use crate::args::RunArgs;
 use crate::exit::{Failure, print};
 use crate::progress::{Progress, interrupt_flag};
 use crate::scenario_file::ScenarioFile;
-use crate::study::cost_model;
+use crate::study::{cost_model, horizon, stability};
 use crate::vllm::{self, Bench, Imported};
 use crate::workload::{self, Prepared};
 
 use super::replications::replications;
+use super::report::write_report;
+
+/// What stands below figures in the layout of a benchmark.
+const BENCH_NOTE: &str =
+    "These figures describe the requests of this benchmark, a transient, so they have no intervals.\n";
+
+/// One request in so many is read again for the load of a run.
+const REQUESTS_A_SAMPLE: u64 = 64;
+/// But not fewer than this.
+const FEWEST_SAMPLED: u64 = 500;
 
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let Imported { file, bench, ignored, warnings } = vllm::import(args)?;
@@ -37,6 +50,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let seed = args.seed.or(file.scenario.seed).unwrap_or(0);
     if args.replications.replications.is_some() || args.replications.precision.is_some() {
         return replications(args, &file, &resolved, seed, warnings);
+    }
+    if args.replications.parameter_uncertainty.is_some() {
+        let message =
+            "--parameter-uncertainty: a single run has no interval to compare with: add --replications N";
+        return Err(Failure::Invalid(message.into()));
     }
     let prepared = workload::prepare(&file)?;
     let ready = prepared.begin(&file, Streams::new(seed, 0))?;
@@ -60,6 +78,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::Interrupted);
     }
     let summary = watcher.metrics.summary(end.end);
+    let again = prepared.begin(&file, Streams::new(seed, 0))?.requests;
+    // A benchmark sends so many requests and ends.
+    let horizon = if args.transient || bench.is_some() { Horizon::Finite } else { horizon(&file) };
+    let steady = watcher.steady(&file, &resolved.simulation, horizon, again, args.replications.confidence)?;
     let report = RunReport {
         kendall_version: env!("CARGO_PKG_VERSION"),
         name: &file.name,
@@ -72,10 +94,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             model.of(summary.duration_s, summary.total_output_tokens, watcher.metrics.busy_share(end.end))
         }),
         metrics: summary.clone(),
+        steady,
         notes: &warnings,
     };
     let json = format!("{:#}\n", report.to_json());
-    let Finished { metrics, recorder, mut files } = watcher.finish()?;
+    let Finished { metrics, recorder, mut files } = watcher.finish(end.end, out.as_ref())?;
     let played = bench
         .as_ref()
         .zip(recorder)
@@ -88,11 +111,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         files.push(out.write("summary.json", json.as_bytes())?);
     }
     files.into_iter().try_for_each(WrittenFile::publish)?;
+    if let Some(folder) = args.out.as_deref().filter(|_| args.report) {
+        write_report(folder)?;
+    }
     print(&if args.json {
         json
     } else {
         let text = match &played {
-            Some((_, played)) => played.to_text() + &report.warnings_text(),
+            Some((_, played)) => played.to_text() + BENCH_NOTE + &report.warnings_text(),
             None => report.to_table(),
         };
         text + &if args.ledger { ledger(&resolved.ledger) } else { String::new() }
@@ -155,6 +181,9 @@ struct Watcher {
     progress: Progress,
     interrupted: Arc<AtomicBool>,
     classes: ClassGoodput,
+    timeline: Option<Timeline>,
+    latencies: RunLatencies,
+    number: NumberInSystem,
 }
 
 /// What is left of a watcher.
@@ -183,13 +212,38 @@ impl Watcher {
             progress: Progress::new(None, true),
             interrupted,
             classes: ClassGoodput::new(prepared.classes(), resolved.goodput),
+            timeline: out.map(|_| Timeline::new(engine, *replicas)),
+            latencies: RunLatencies::new(*replicas),
+            number: NumberInSystem::new(*replicas),
         })
     }
 
-    fn finish(self) -> Result<Finished, OutputError> {
+    /// What the run says about the steady state. `requests` are its own once more.
+    fn steady(
+        &self,
+        file: &ScenarioFile,
+        simulation: &SimulationConfig,
+        horizon: Horizon,
+        requests: Box<dyn Workload + Send>,
+        confidence: f64,
+    ) -> Result<SteadyState, Failure> {
+        let drift = self.number.drift(confidence).ok();
+        let sample = (self.latencies.departed_so_far() / REQUESTS_A_SAMPLE).clamp(FEWEST_SAMPLED, SAMPLE);
+        let stability = stability(file, simulation, horizon, requests, sample, drift.as_ref())?;
+        Ok(SteadyState {
+            verdict: stability.verdict,
+            reason: stability.reason(),
+            load: stability.load.and_then(|load| load.load),
+            confidence,
+            intervals: self.latencies.intervals(&self.metrics, confidence),
+        })
+    }
+
+    fn finish(self, end: SimTime, out: Option<&OutputDir>) -> Result<Finished, OutputError> {
         let requests = self.requests.map(RequestsCsv::finish);
         let steps = self.steps.map(StepsCsv::finish);
-        let files = requests.into_iter().chain(steps).collect::<Result<_, _>>()?;
+        let timeline = self.timeline.zip(out).map(|(timeline, out)| timeline.write(end, out));
+        let files = requests.into_iter().chain(steps).chain(timeline).collect::<Result<_, _>>()?;
         Ok(Finished { metrics: self.metrics, recorder: self.bench, files })
     }
 
@@ -206,6 +260,8 @@ impl Observer for Watcher {
 
     fn departed(&mut self, record: &RequestRecord) {
         self.metrics.departed(record);
+        self.latencies.departed(record, &self.metrics);
+        self.number.departed(record.arrival);
         self.classes.departed(record);
         if let Some(bench) = &mut self.bench {
             bench.departed(record);
@@ -218,10 +274,23 @@ impl Observer for Watcher {
 
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
+        self.number.gauges(replica, now, gauges);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.gauges(replica, now, gauges);
+        }
     }
 
     fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
         self.metrics.decode_run(replica, run);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.decode_run(replica, run);
+        }
+    }
+
+    fn inspect(&mut self, replica: u32, engine: &Engine) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.inspect(replica, engine);
+        }
     }
 
     fn wants_steps(&self) -> bool {

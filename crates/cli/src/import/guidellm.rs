@@ -120,7 +120,15 @@ impl Profile {
             "constant" | "async" => self.evenly(rate()?),
             "poisson" => inline([("process", "poisson".into()), ("rate_per_s", rate()?.into())]),
             "concurrent" => clients(rate()?)?,
-            "synchronous" => clients(1.0)?,
+            "synchronous" => match self.rate {
+                None => clients(1.0)?,
+                Some(rate) => {
+                    return Err(format!(
+                        "`rate` is {rate}: the profile `synchronous` sends one request after another and takes none: leave it \
+                         out, or name the profile constant, poisson or concurrent"
+                    ));
+                }
+            },
             "throughput" => inline([("process", "at_once".into())]),
             "sweep" => {
                 return Err(

@@ -33,6 +33,35 @@ fn a_change_has_a_proper_value() {
     refused(&["workload.requests="], &["string \"\""]);
 }
 
+/// A version looks like a number, and a class is one of a list.
+#[test]
+fn a_value_is_a_string_where_one_is_wanted() {
+    let bench = Bench::new();
+    bench.quickstart(&["server.engine_version=0.20", "workload.requests=5", "name=7"]).succeeds();
+    let played = bench.read("out/scenario.toml");
+    assert!(played.contains("engine_version = \"0.20\"") && played.contains("name = \"7\""), "{played}");
+    refused(&["server.gpu=7"], &["unknown GPU", "7"]);
+}
+
+#[test]
+fn classes_are_named_by_number_or_by_name() {
+    let bench = Bench::new();
+    let scenario = include_str!("../../../../scenarios/classes.toml");
+    let path = bench.write("classes.toml", scenario);
+    let name =
+        scenario.split("name = \"").nth(2).and_then(|rest| rest.split('"').next()).expect("a named class");
+    let run = |change: &str| {
+        let path = path.to_string_lossy();
+        bench.kendall(&["run", &path, "--print-scenario", "--set", change])
+    };
+    for entry in ["0", name] {
+        let outcome = run(&format!("workload.class.{entry}.priority=7"));
+        outcome.succeeds();
+        assert_eq!(outcome.stdout.matches("priority = 7").count(), 1, "{}", outcome.stdout);
+    }
+    run("workload.class.nobody.priority=7").fails(2, &["no entry `nobody`", "or by name", name]);
+}
+
 #[test]
 fn changes_apply_in_order_and_reach_the_results() {
     let bench = Bench::new();

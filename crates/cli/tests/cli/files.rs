@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::program::{Bench, finish, names};
 
-const FILES: [&str; 3] = ["requests.csv", "scenario.toml", "summary.json"];
+const FILES: [&str; 4] = ["requests.csv", "scenario.toml", "summary.json", "timeline.csv"];
 
 #[test]
 fn a_file_in_the_way_of_the_folder_is_kept() {
@@ -160,6 +160,17 @@ fn a_file_that_may_not_grow_is_named() {
 #[cfg(unix)]
 #[test]
 fn an_interrupt_ends_a_run_without_a_file() {
+    ends_without_a_file("-INT", 130);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_request_to_end_is_an_interrupt_with_a_code_of_its_own() {
+    ends_without_a_file("-TERM", 143);
+}
+
+#[cfg(unix)]
+fn ends_without_a_file(signal: &str, code: i32) {
     let bench = Bench::new();
     let changes = ["--set", "workload.requests=70000000", "--out", "out", "--steps"];
     let mut command = bench.command(&[&["run"][..], &changes].concat());
@@ -171,11 +182,11 @@ fn an_interrupt_ends_a_run_without_a_file() {
         looks += 1;
         std::thread::sleep(Duration::from_millis(5));
     }
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
     assert!(sent.is_ok_and(|status| status.success()));
     let output = child.wait_with_output().expect("a child of ours");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
     assert!(stderr.contains("interrupted: no file was written"), "{stderr}");
     assert!(output.stdout.is_empty());
     assert_eq!(bench.results(), [""; 0]);

@@ -124,6 +124,11 @@ fn contradictions_are_refused() {
         r#"{"profile": "poisson", "rate": 4, "data": {"prompt_tokens": 5, "output_tokens": 5}}"#,
     );
     bench.kendall(&["import", "endless.json"]).refuses(&["max_requests", "no end"]);
+    bench.write(
+        "both.json",
+        r#"{"profile": "synchronous", "rate": 4, "max_requests": 9, "data": {"prompt_tokens": 5, "output_tokens": 5}}"#,
+    );
+    bench.kendall(&["import", "both.json"]).refuses(&["`rate` is 4", "synchronous", "leave it out"]);
     bench.write("other.json", r#"{"completed": 5}"#);
     bench.kendall(&["import", "other.json"]).refuses(&["other.json", "--format"]);
     bench.kendall(&["import", "absent.yaml"]).refuses(&["absent.yaml", "cannot read"]);

@@ -2,8 +2,10 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `profiles` | profiles as files, fitted to requests, with their errors |
 //! | `program` | running the program under a limit of time and memory |
 //! | `keys` | mistakes in keys, types and TOML |
+//! | `validate` | measured servers beside their simulation |
 //! | `values` | values that no server or workload can have |
 //! | `huge` | values at the ends of their types: an error or a result, never a panic, a hang, or gigabytes |
 //! | `changes` | `--set` |
@@ -29,6 +31,7 @@ mod calibrate;
 mod capacity;
 mod changes;
 mod determinism;
+mod explain;
 mod figures;
 mod files;
 mod fuzz;
@@ -38,9 +41,14 @@ mod import;
 mod keys;
 mod model_config;
 mod one_by_one;
+mod profiles;
 mod program;
 mod replications;
+mod report;
+mod steady;
 mod sweep;
 mod theory;
+mod trace;
 mod traces;
+mod validate;
 mod values;

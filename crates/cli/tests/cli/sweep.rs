@@ -171,3 +171,43 @@ fn values_of_any_type_can_be_varied() {
     assert!(plot.contains("fcfs") && plot.contains("async_scheduling = true"), "{plot}");
     assert_eq!(bench.read("out/sweep.csv").lines().count(), 5);
 }
+
+/// Every point but the baseline itself differs from it by what the two points' means differ by, and far less uncertainly than the
+/// points are known: both met the same customers.
+#[test]
+fn differences_are_paired_with_a_baseline() {
+    let bench = Bench::new();
+    let args = [
+        "sweep",
+        "--quiet",
+        "--vary",
+        "server.max_num_batched_tokens=1024,2048",
+        "--set",
+        "workload.requests=500",
+    ];
+    let baseline = ["--baseline", "server.max_num_batched_tokens=1024", "--out", "out"];
+    let outcome = bench.kendall(&[&args[..], &baseline].concat());
+    assert!(
+        outcome.succeeds().stdout.contains("Differences from max_num_batched_tokens = 1024"),
+        "{}",
+        outcome.stdout
+    );
+    let json: serde_json::Value = serde_json::from_str(&bench.read("out/sweep.json")).unwrap();
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    let points = &json["points"];
+    let [own, other] = [0, 1].map(|point| &points[point]["figures"]["mean_e2el_ms"]);
+    assert!(number(&points[0]["differences"]["mean_e2el_ms"]["mean"]).abs() < 1e-12);
+    let difference = &points[1]["differences"]["mean_e2el_ms"];
+    assert!((number(&difference["mean"]) - (number(&other["mean"]) - number(&own["mean"]))).abs() < 1e-9);
+    assert!(number(&difference["half_width"]) < 0.2 * number(&own["half_width"]), "{difference} {own}");
+    let csv = bench.read("out/sweep.csv");
+    assert!(
+        csv.lines().next().unwrap().contains("mean_ttft_ms_difference,mean_ttft_ms_difference_half_width")
+    );
+    assert!(bench.results().contains(&"mean_ttft_ms-difference.svg".to_owned()), "{:?}", bench.results());
+    for (named, words) in
+        [("server.max_num_seqs=4", "not varied"), ("server.max_num_batched_tokens=7", "it takes 1024, 2048")]
+    {
+        bench.kendall(&[&args[..], &["--baseline", named]].concat()).refuses(&[words]);
+    }
+}

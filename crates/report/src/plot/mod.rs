@@ -1,5 +1,7 @@
 //! Plots as SVG: a figure against a varied key, with the interval of each point.
 
+mod legend;
+mod scatter;
 mod style;
 
 use std::ops::Range;
@@ -7,6 +9,8 @@ use std::ops::Range;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use thiserror::Error;
+
+pub use scatter::{Scatter, ScatterPoints};
 
 /// A point of a plot.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,12 +74,21 @@ impl Plot {
         area: &DrawingArea<SVGBackend<'s>, Shift>,
     ) -> Result<(), DrawingAreaErrorKind<<SVGBackend<'s> as DrawingBackend>::ErrorType>> {
         area.fill(&WHITE)?;
+        let left_out = self.series.len().saturating_sub(style::MAX_SERIES);
+        let title = match left_out {
+            0 => self.title.clone(),
+            n => format!("{} ({n} further series left out)", self.title),
+        };
+        let legend = legend::place(self);
         let mut chart = ChartBuilder::on(area)
-            .caption(&self.title, (style::FONT, style::TITLE_SIZE).into_font().color(&style::INK))
+            .caption(
+                &title,
+                (style::FONT, style::fitting(&title, style::TITLE_SIZE)).into_font().color(&style::INK),
+            )
             .margin(style::MARGIN)
             .x_label_area_size(style::X_LABELS)
             .y_label_area_size(style::Y_LABELS)
-            .build_cartesian_2d(self.x_range(), self.y_range())?;
+            .build_cartesian_2d(self.x_range(), legend.y_range.clone())?;
         let label = (style::FONT, style::LABEL_SIZE).into_font().color(&style::INK);
         let x_text = |x: &f64| self.x_text(*x);
         chart
@@ -86,6 +99,7 @@ impl Plot {
             .label_style(label.clone())
             .axis_desc_style(label.clone())
             .x_label_formatter(&x_text)
+            .y_label_formatter(&|y| short(*y))
             .x_labels(self.names.as_ref().map_or(10, |names| 2 * names.len() + 1))
             .x_desc(&self.x_label)
             .y_desc(&self.y_label)
@@ -95,7 +109,7 @@ impl Plot {
             let line = series.points.iter().map(|point| (point.x, point.y));
             let drawn = chart.draw_series(LineSeries::new(line, colour.stroke_width(style::LINE_WIDTH)))?;
             if !series.label.is_empty() {
-                drawn.label(&series.label).legend(move |(x, y)| {
+                drawn.label(shortened(&series.label, style::LEGEND_CHARS)).legend(move |(x, y)| {
                     PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(style::LINE_WIDTH))
                 });
             }
@@ -114,7 +128,7 @@ impl Plot {
                 .configure_series_labels()
                 .label_font(label)
                 .background_style(WHITE.mix(0.8))
-                .position(SeriesLabelPosition::UpperLeft)
+                .position(legend.corner)
                 .draw()?;
         }
         area.present()
@@ -125,6 +139,10 @@ impl Plot {
     }
 
     fn x_range(&self) -> Range<f64> {
+        if let Some(names) = &self.names {
+            // Each place has room for its name.
+            return -0.5..names.len() as f64 - 0.5;
+        }
         padded(self.points().map(|point| point.x))
     }
 
@@ -144,8 +162,17 @@ impl Plot {
         if (x - place).abs() > 1e-9 || place < 0.0 {
             return String::new();
         }
-        names.get(place as usize).cloned().unwrap_or_default()
+        let room = style::WIDTH_CHARS / names.len().max(1);
+        names.get(place as usize).map(|name| shortened(name, room.max(4))).unwrap_or_default()
     }
+}
+
+/// The beginning of a text that is too long.
+fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
 }
 
 /// A number without trailing zeros.
@@ -201,6 +228,20 @@ mod tests {
         }
         let svg = plot.to_svg().unwrap();
         assert_eq!((svg.matches("fcfs").count(), svg.matches("priority").count()), (1, 1));
+    }
+
+    #[test]
+    fn long_names_are_cut_and_series_left_out_are_counted() {
+        let mut plot = plot();
+        let name = |i: usize| format!("{i}{}", "long".repeat(20));
+        plot.names = Some((0..8).map(name).collect());
+        plot.series = (0..11).map(|i| Series { label: name(i), ..plot.series[0].clone() }).collect();
+        let svg = plot.to_svg().unwrap();
+        assert!(
+            svg.contains("3 further series left out") && svg.contains('…') && !svg.contains(&name(1)),
+            "{svg}"
+        );
+        assert_eq!(shortened("abc", 3), "abc");
     }
 
     #[test]

@@ -11,6 +11,14 @@ pub(super) const Y_LABELS: u32 = 70;
 pub(super) const FONT: &str = "sans-serif";
 pub(super) const TITLE_SIZE: u32 = 17;
 pub(super) const LABEL_SIZE: u32 = 13;
+/// Characters of labels that fit side by side below the plot.
+pub(super) const WIDTH_CHARS: usize = 84;
+/// Longest label in a legend.
+pub(super) const LEGEND_CHARS: usize = 44;
+/// Height of a line of the legend in pixels.
+pub(super) const LEGEND_LINE: f64 = 17.0;
+/// Mean width of a character, as a share of the size of its font.
+const CHARACTER: f64 = 0.56;
 pub(super) const POINT_RADIUS: i32 = 3;
 pub(super) const LINE_WIDTH: u32 = 2;
 /// Width of the bar across the end of an interval, in pixels.
@@ -32,6 +40,17 @@ const COLOURS: [RGBColor; 8] = [
 
 /// Series that one plot can show.
 pub(super) const MAX_SERIES: usize = COLOURS.len();
+
+/// The size of a font at which the text fits the width of the plot, `largest` at most.
+pub(super) fn fitting(text: &str, largest: u32) -> u32 {
+    let room = f64::from(SIZE.0 - 2 * MARGIN) / (CHARACTER * text.chars().count().max(1) as f64);
+    largest.min(room as u32).max(8)
+}
+
+/// Width of a text in a label, in pixels.
+pub(super) fn label_width(text: &str) -> f64 {
+    CHARACTER * f64::from(LABEL_SIZE) * text.chars().count() as f64
+}
 
 /// The colour of series number `i`.
 pub(super) fn colour(i: usize) -> RGBColor {

@@ -218,7 +218,8 @@ impl Config {
         let floating = quantization.pointer("/config_groups/group_0/weights/type").and_then(Value::as_str);
         match (method, of_weights, floating) {
             ("fp8" | "fbgemm_fp8" | "modelopt", None, _) | ("compressed-tensors", Some(8), Some("float")) => {
-                Ok(WeightPrecision::Fp8)
+                let in_blocks = quantization.get("weight_block_size").is_some_and(|size| !size.is_null());
+                Ok(if in_blocks { WeightPrecision::Fp8Block } else { WeightPrecision::Fp8 })
             }
             ("mxfp4", ..) => Ok(WeightPrecision::Mxfp4),
             _ => Err(ConfigJsonError::NotModelled(format!("weights quantised by `{method}`"))),

@@ -50,7 +50,7 @@ fn quantised_weights_are_told_apart() {
     let with =
         |quantization: &str| LLAMA.replacen('{', &format!("{{\"quantization_config\": {quantization}, "), 1);
     for (quantization, precision) in [
-        (r#"{"quant_method": "fp8", "weight_block_size": [128, 128]}"#, WeightPrecision::Fp8),
+        (r#"{"quant_method": "fp8", "weight_block_size": [128, 128]}"#, WeightPrecision::Fp8Block),
         (
             r#"{"quant_method": "compressed-tensors",
                 "config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "float"}}}}"#,

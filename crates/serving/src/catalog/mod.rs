@@ -12,12 +12,14 @@
 
 pub mod capacity;
 mod config_json;
+mod covariance;
 pub mod gpu;
 pub mod model;
 pub mod profile;
 
 pub use capacity::{CapacityError, KvMemory, KvMemoryConfig, Overhead, SamplerKind, kv_memory};
 pub use config_json::ConfigJsonError;
+pub use covariance::Covariance;
 pub use gpu::{Gpu, gpu, gpus};
 pub use model::{AttentionKind, Model, WeightPrecision, model, models};
 pub use profile::{Origin, Profile, ProfileRange, profile, profiles};
@@ -54,6 +56,14 @@ pub enum CatalogError {
         quantity: &'static str,
         /// What is missing.
         reason: &'static str,
+    },
+    /// A profile that is no profile.
+    #[error("profile {name}: {reason}")]
+    Profile {
+        /// Name of the profile, or of its file.
+        name: String,
+        /// What is wrong and what was expected.
+        reason: String,
     },
     /// The model cannot be split over so many GPUs.
     #[error(

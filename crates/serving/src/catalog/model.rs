@@ -28,6 +28,8 @@ pub enum WeightPrecision {
     Fp16,
     /// fp8: 1 byte per parameter. Embeddings and norms kept in 16 bits are not counted apart.
     Fp8,
+    /// fp8 with a scale for each block of weights (128 x 128) instead of each output channel: other kernels, as large.
+    Fp8Block,
     /// Experts in MXFP4 (4 bits and an 8-bit scale for 32 of them), the rest in 16 bits.
     Mxfp4,
     /// The source does not say: nothing is derived from it.
@@ -206,7 +208,7 @@ impl Model {
     fn stored_bytes(&self, params: u64, experts_per_layer: u64) -> Result<u64, CatalogError> {
         match self.weight_precision {
             WeightPrecision::Bf16 | WeightPrecision::Fp16 => Ok(2 * params),
-            WeightPrecision::Fp8 => Ok(params),
+            WeightPrecision::Fp8 | WeightPrecision::Fp8Block => Ok(params),
             WeightPrecision::Mxfp4 => {
                 // An expert is three matrices. 32 weights of 4 bits share a scale of 8 bits: 17 bytes.
                 let matrix = u64::from(self.moe_intermediate_size) * u64::from(self.hidden_size);
@@ -337,7 +339,7 @@ mod tests {
         let kimi = known("Kimi-K2.5");
         assert!(matches!(kimi.weight_bytes(), Err(CatalogError::NotDerivable { .. })));
         assert!(matches!(kimi.known_active_params(), Err(CatalogError::NotDerivable { .. })));
-        assert!(matches!(known("MiniMax-M2.5").weight_bytes(), Err(CatalogError::NotDerivable { .. })));
+        assert_eq!(known("MiniMax-M2.5").weight_bytes().ok(), Some(228_689_000_000), "a byte a parameter");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Step-time profiles: how long one engine step takes, as integer coefficients.
+//! Step-time profiles: how long one engine step takes, as integer coefficients or as factors on a roofline.
 //!
 //! A profile is calibrated on a measured server, and carries its residuals and range. Where there is none, the roofline
 //! of [`crate::step_time`] estimates.
@@ -7,9 +7,12 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::CatalogError;
+use super::covariance::Covariance;
 use super::gpu::Gpu;
 use super::model::Model;
-use crate::step_time::LinearCoefficients;
+use crate::step_time::roofline::{Corrections, Deployment, Efficiencies, Limits};
+use crate::step_time::{LinearCoefficients, RooflineSteps, StepTimeModel};
 
 /// Where a calibrated profile was measured. Outside, its durations are extrapolated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,10 +63,66 @@ pub struct Profile {
     pub tensor_parallel_size: u32,
     /// Time from the client's send until the engine has the request, as far as it does not depend on load (ms).
     pub front_end_overhead_ms: f64,
-    /// The step times.
-    pub coefficients: LinearCoefficients,
+    /// The step times, linear in the batch; or else `corrections`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coefficients: Option<LinearCoefficients>,
+    /// The step times as factors on the roofline of the GPU and the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrections: Option<Corrections>,
     /// Where they come from.
     pub origin: Origin,
+    /// How far coefficients and front end may be off; absent where nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covariance: Option<Covariance>,
+}
+
+impl Profile {
+    /// The one profile of a file that `kendall calibrate --out` wrote.
+    ///
+    /// # Errors
+    /// [`CatalogError::Profile`] if the text is no such file.
+    pub fn from_toml(text: &str, file: &str) -> Result<Self, CatalogError> {
+        let invalid = |reason| CatalogError::Profile { name: file.to_owned(), reason };
+        let parsed: File = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        let count = parsed.profile.len();
+        let mut profiles = parsed.profile.into_iter();
+        match (profiles.next(), profiles.next()) {
+            (Some(profile), None) => {
+                profile.check().map_err(invalid)?;
+                Ok(profile)
+            }
+            _ => Err(invalid(format!("{count} profiles; expected one [[profile]]"))),
+        }
+    }
+
+    /// The step times. What `of` says beyond GPU, model and split must be that of the measured engine.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if the profile corrects a roofline that cannot be made.
+    pub fn steps(&self, of: &Deployment<'_>, limits: Limits) -> Result<StepTimeModel, CatalogError> {
+        match (&self.coefficients, &self.corrections) {
+            (Some(coefficients), _) => Ok((*coefficients).into()),
+            (None, corrections) => {
+                // What sorting of logits takes is in the factors, if the measured engine sorted.
+                let of = Deployment { sorts_logits: false, ..*of };
+                let steps = RooflineSteps::new(&of, limits, Efficiencies::built_in())?;
+                Ok(steps.corrected(&corrections.unwrap_or_default()).into())
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match (&self.coefficients, &self.corrections) {
+            (Some(_), None) => {}
+            (None, Some(corrections)) => corrections.check()?,
+            _ => return Err("expected either [profile.coefficients] or [profile.corrections]".into()),
+        }
+        let ms = self.front_end_overhead_ms;
+        if !(0.0..=3.6e6).contains(&ms) {
+            return Err(format!("front_end_overhead_ms = {ms}: it must lie between 0 ms and an hour"));
+        }
+        self.covariance.as_ref().map_or(Ok(()), |covariance| covariance.check(self))
+    }
 }
 
 #[derive(Deserialize)]
@@ -119,7 +178,7 @@ mod tests {
         let (a10g, qwen) = known("A10G", "Qwen2.5-1.5B-Instruct");
         let found = profile(a10g, qwen, 1).expect("calibrated");
         for (seqs, measured_ms) in A10G_DECODE_MS {
-            let error = decode_step_ms(&found.coefficients, seqs, 45) / measured_ms - 1.0;
+            let error = decode_step_ms(&found.coefficients.expect("linear"), seqs, 45) / measured_ms - 1.0;
             assert!(error.abs() < 0.05, "batch {seqs}: {error}");
         }
         assert!(profile(a10g, qwen, 2).is_none());
@@ -130,6 +189,7 @@ mod tests {
         for profile in profiles() {
             assert!(gpu(&profile.gpu).is_ok_and(|gpu| gpu.name == profile.gpu));
             assert!(model(&profile.model).is_ok_and(|model| model.name == profile.model));
+            assert_eq!(profile.check(), Ok(()), "{}", profile.name);
         }
     }
 

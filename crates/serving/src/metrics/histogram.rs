@@ -7,6 +7,8 @@
 /// Numbers from a power of two up to the next share this many buckets.
 const BUCKETS_PER_DOUBLING: u64 = 1 << BITS;
 const BITS: u32 = 10;
+/// Buckets in a coarse one.
+const COARSER: u64 = 8;
 
 /// Counts by bucket, as many buckets as the largest number needs.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +46,19 @@ impl Histogram {
         value | ((1 << shift(value)) - 1)
     }
 
+    /// Counts on a coarser grid, none of whose numbers is below `lowest`: of all below 1024; the smallest number of the
+    /// first bucket above; and the counts of it and of those that follow, 128 to a power of two.
+    pub(super) fn coarse(&self, lowest: u64) -> (u64, u64, impl Iterator<Item = u64> + '_) {
+        let shift = u64::from(shift(lowest));
+        let bucket = (shift * BUCKETS_PER_DOUBLING + (lowest >> shift)) / COARSER * COARSER;
+        let (first, end) = (bucket.max(BUCKETS_PER_DOUBLING), self.counts.len());
+        let below = &self.counts[(bucket as usize).min(end)..(first as usize).min(end)];
+        let above = &self.counts[(first as usize).min(end)..];
+        let shift = (first / BUCKETS_PER_DOUBLING).saturating_sub(1);
+        let number = (first - shift * BUCKETS_PER_DOUBLING) << shift;
+        (below.iter().sum(), number, above.chunks(COARSER as usize).map(|counts| counts.iter().sum()))
+    }
+
     /// Buckets with something in them: smallest number, largest number and count, in rising order.
     pub(super) fn buckets(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
         let counted = (0..).zip(&self.counts).filter(|&(_, &count)| count > 0);
@@ -75,6 +90,28 @@ mod tests {
             prop_assert!(lowest <= value && value <= highest && count == n);
             prop_assert_eq!(highest, Histogram::highest_equivalent(value));
             prop_assert!((highest - lowest) * BUCKETS_PER_DOUBLING <= lowest);
+        }
+
+        #[test]
+        fn coarse_counts_are_those_of_their_grid(values in prop::collection::vec(any_size(), 1..50)) {
+            let mut histogram = Histogram::default();
+            for &value in &values {
+                histogram.record_n(value, 1);
+            }
+            let lowest = values.iter().copied().min().unwrap_or(0);
+            let (below, first, counts) = histogram.coarse(lowest);
+            let in_range = |low: u64, end: u128| {
+                values.iter().filter(|&&value| value >= low && u128::from(value) < end).count() as u64
+            };
+            prop_assert_eq!(below, in_range(0, 1024));
+            let mut low = u128::from(first);
+            for count in counts {
+                // The next multiple of 1/128 of the power of two below.
+                let end = low + (1 << (low.ilog2() - 7));
+                prop_assert_eq!(count, in_range(low as u64, end), "{}", low);
+                low = end;
+            }
+            prop_assert_eq!(in_range(first, low) + below, values.len() as u64);
         }
 
         #[test]

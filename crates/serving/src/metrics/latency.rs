@@ -49,6 +49,13 @@ impl LatencyMetric {
         &self.tally
     }
 
+    /// Counts so far in nanoseconds, coarsely: of all below 1,024 ns; the lower end of the first bucket above, at a power of
+    /// two or a multiple of 1/128 of it; and the counts of it and of those that follow, 128 to a power of two.
+    pub fn coarse_counts_ns(&self) -> (u64, u64, impl Iterator<Item = u64> + '_) {
+        let lowest = self.tally.min().map_or(0, |min| min.as_ps() / 1_000);
+        self.histogram.coarse(lowest)
+    }
+
     /// The `q`-quantile in milliseconds (0 <= q <= 1), interpolated linearly between order statistics; `None` without
     /// observations.
     pub fn quantile_ms(&self, q: f64) -> Option<f64> {

@@ -131,6 +131,11 @@ impl RunMetrics {
         &self.e2e
     }
 
+    /// From reaching the engine's input queue to the first admission.
+    pub fn queue(&self) -> &LatencyMetric {
+        &self.queue
+    }
+
     /// The figures of the run that ended at `end`.
     pub fn summary(&self, end: SimTime) -> MetricsSummary {
         let counts = self.counts;

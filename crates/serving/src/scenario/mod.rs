@@ -10,14 +10,16 @@ mod plan;
 mod requests;
 mod resolve;
 mod step_time;
+mod uncertainty;
 mod workload;
 mod zoo;
 mod zoo_flags;
 
 pub use locate::ScenarioError;
 pub use plan::{ClassInfo, WorkloadPlan, plan};
-pub use resolve::{KvSource, LedgerEntry, Resolved, Treatment, resolve, resolve_with_model};
+pub use resolve::{Beside, KvSource, LedgerEntry, Resolved, Treatment, resolve, resolve_with_files};
 pub use step_time::{ESTIMATE_ERROR, StepTimeSource};
+pub use uncertainty::ParameterUncertainty;
 
 pub use workload::{
     Class, Clients, LengthOrder, OnEmpty, RecordedLengths, Retries, Sessions, SharedPrefix, Trace,
@@ -132,6 +134,9 @@ pub struct Server {
     /// Time from the client's send until the engine has the request (ms).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub front_end_overhead_ms: Option<f64>,
+    /// Step times and front end from a file that `kendall calibrate --out` wrote, relative to the scenario file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// Step-time model; if absent the catalogue's profile for GPU and model, or the roofline where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_time: Option<StepTime>,

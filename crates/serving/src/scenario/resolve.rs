@@ -11,7 +11,7 @@ use crate::metrics::GoodputLimits;
 use crate::router::RouterConfig;
 use crate::simulation::SimulationConfig;
 
-use super::step_time::{StepTimeSource, resolve_front_end, resolve_step_time};
+use super::step_time::{StepTimeSource, given_profile, resolve_front_end, resolve_step_time};
 use super::{GoodputSlo, KvCacheDtype, Scenario, ScenarioError, Server, bounds, zoo};
 
 /// A scenario's server as a simulation needs it.
@@ -134,22 +134,37 @@ impl Ledger {
     }
 }
 
-/// Resolves the server and the objectives of a scenario.
+/// Texts of the files that a scenario's `[server]` names: this crate reads none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside<'a> {
+    /// Of `model_config`.
+    pub config_json: Option<&'a str>,
+    /// Of `profile`.
+    pub profile: Option<&'a str>,
+}
+
+/// Resolves the server and the objectives of a scenario that names no files.
 ///
 /// # Errors
 /// On a setting that cannot be honoured; the message names the key, the value and the remedy.
 pub fn resolve(scenario: &Scenario) -> Result<Resolved, ScenarioError> {
-    if let Some(path) = &scenario.server.model_config {
-        return Err(at("model_config", &format!("{path}: its text is not given here")));
-    }
-    resolve_with_model(scenario, None)
+    resolve_with_files(scenario, Beside::default())
 }
 
-/// The same with the text of the `config.json` that `server.model_config` names.
+/// The same with the texts of the files that it names.
 ///
 /// # Errors
-/// As [`resolve`], and on a text that does not describe a model which can be simulated.
-pub fn resolve_with_model(scenario: &Scenario, config_json: Option<&str>) -> Result<Resolved, ScenarioError> {
+/// As [`resolve`], and on a text that does not describe a model which can be simulated, or is no profile.
+pub fn resolve_with_files(scenario: &Scenario, beside: Beside<'_>) -> Result<Resolved, ScenarioError> {
+    for (key, path, text) in [
+        ("model_config", &scenario.server.model_config, beside.config_json),
+        ("profile", &scenario.server.profile, beside.profile),
+    ] {
+        if let (Some(path), None) = (path, text) {
+            return Err(at(key, &format!("{path}: its text is not given here")));
+        }
+    }
+    let config_json = beside.config_json;
     let server = &scenario.server;
     let version = match &server.engine_version {
         None => EngineVersion::default(),
@@ -165,7 +180,8 @@ pub fn resolve_with_model(scenario: &Scenario, config_json: Option<&str>) -> Res
         None => resolve_engine(server, &hardware, version, &mut ledger)?,
         Some(zoo) => zoo::resolve_engine(server, &hardware, zoo, &mut ledger)?,
     };
-    let (model, step_time) = resolve_step_time(server, &hardware, &engine, version, &mut ledger)?;
+    let profile = given_profile(server, beside.profile)?;
+    let (model, step_time) = resolve_step_time(server, profile, &hardware, &engine, version, &mut ledger)?;
     let front_end = resolve_front_end(server, &step_time, &mut ledger)?;
     let replicas = ledger.take("replicas", server.replicas, 1, "default");
     let router = resolve_router(server, &mut ledger)?;

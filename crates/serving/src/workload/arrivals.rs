@@ -178,6 +178,18 @@ impl Arrivals {
         }
     }
 
+    /// Whether arrivals go on for ever under one law, perhaps a periodic one. If not, there is no steady state.
+    pub fn is_stationary(&self) -> bool {
+        match self {
+            Self::Stages { repeat, .. } => repeat == &Some(true),
+            Self::Piecewise { points, repeat, .. } => {
+                repeat == &Some(true) || points.windows(2).all(|pair| pair[0].1.total_cmp(&pair[1].1).is_eq())
+            }
+            Self::AtOnce {} => false,
+            _ => true,
+        }
+    }
+
     /// Coefficient of variation of the gap between two arrivals, where the process is stationary.
     pub fn gap_cv(&self) -> Option<f64> {
         match self {

@@ -21,7 +21,7 @@ pub use witness::Pressure;
 use kendall_serving::{SimulationConfig, SimulationError};
 use serde::Serialize;
 
-use crate::offered_load::offered_load;
+use crate::offered_load::{SAMPLE, offered_load};
 use crate::parallel::Workers;
 use crate::play::{RunError, Watch, Workloads};
 
@@ -136,7 +136,7 @@ pub fn capacity<W: Workloads>(
     let open = || workloads.open(0).map_err(RunError::Workload);
     let single = SimulationConfig { replicas: 1, ..question.simulation.clone() };
     let config = if question.find == Find::Replicas { &single } else { question.simulation };
-    let sampled = offered_load(config, open()?, question.rate_per_s)
+    let sampled = offered_load(config, open()?, question.rate_per_s, SAMPLE)
         .map_err(|error| RunError::Simulation(SimulationError::Workload(error)))?;
     if sampled.rate_per_s.is_none() && question.find != Find::Concurrency {
         return Err(CapacityError::NoRate);

@@ -1,11 +1,11 @@
 //! The interval that stands beside every estimate.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::student_t::student_t_quantile;
 
 /// A confidence interval of a mean: `mean` plus or minus `half_width`, in the unit of the observations.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The estimate, in the unit of the observations.
     pub mean: f64,

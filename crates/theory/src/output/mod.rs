@@ -5,6 +5,7 @@
 
 mod accumulator;
 mod batch_means;
+mod batches;
 mod comparison;
 mod fairness;
 mod histogram;
@@ -17,6 +18,7 @@ mod sequential;
 mod single_run;
 mod stability;
 mod student_t;
+mod totals;
 mod warmup;
 mod wide_sum;
 
@@ -31,8 +33,9 @@ pub use quantile_interval::QuantileInterval;
 pub use replications::{mean_of_replications, quantile_of_replications};
 pub use sequential::{FEWEST_REPLICATIONS, Stopping, sequential_stopping};
 pub use single_run::{mean_interval, quantile_interval};
-pub use stability::{Drift, Horizon, Verdict, drift_test, verdict};
+pub use stability::{Drift, Horizon, Verdict, drift_of_replications, drift_test, verdict};
 pub use student_t::{normal_quantile, student_t_quantile};
+pub use totals::{GridCounts, PERCENTILES, RunBatches, RunIntervals, Totals};
 pub use warmup::{WarmUp, mser, mser5};
 
 #[cfg(test)]

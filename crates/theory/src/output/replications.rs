@@ -4,7 +4,8 @@
 //! *Automating warm-up length estimation*, JORS 61, 2010): an excursion of one replication hardly moves the average,
 //! a warm-up that all share does. Law & Kelton, sections 9.5.1 and 9.5.2.
 
-use super::accumulator::{BatchAccumulator, FEWEST_BATCHES};
+use super::accumulator::BatchAccumulator;
+use super::batches::FEWEST_BATCHES;
 use super::histogram::Histogram;
 use super::interval::{Interval, t_interval};
 use super::no_interval::{NoInterval, open_unit};
@@ -48,8 +49,7 @@ pub fn quantile_of_replications(
     let means: Vec<Vec<f64>> = runs.iter().map(BatchAccumulator::batch_means).collect();
     let cuts = common_cut(runs, &means)?;
     let kept = |(run, &cut): (&BatchAccumulator, &usize)| {
-        let histograms: Vec<&Histogram> = run.batches()[cut..].iter().map(|batch| &batch.histogram).collect();
-        Histogram::sum(&histograms)
+        Histogram::sum(run.batches().as_slice()[cut..].iter().map(|batch| &batch.histogram))
     };
     let histograms: Vec<Histogram> = runs.iter().zip(&cuts).map(kept).collect();
     let groups: Vec<&Histogram> = histograms.iter().collect();
@@ -63,13 +63,13 @@ pub fn quantile_of_replications(
 fn effective_in_all(runs: &[BatchAccumulator], means: &[Vec<f64>], cuts: &[usize]) -> f64 {
     let each = runs.iter().zip(means).zip(cuts).map(|((run, means), &cut)| {
         let kept = &means[cut..];
-        effective_sample(run.variance(cut), kept, kept.len() as f64 * run.batch_size() as f64)
+        effective_sample(run.batches().variance(cut), kept, kept.len() as f64 * run.batch_size() as f64)
     });
     each.sum()
 }
 
 fn enough(runs: &[BatchAccumulator], needed: usize) -> Result<(), NoInterval> {
-    if let Some(short) = runs.iter().find(|run| run.batches().len() < FEWEST_BATCHES) {
+    if let Some(short) = runs.iter().find(|run| run.batches().as_slice().len() < FEWEST_BATCHES) {
         let needed = FEWEST_BATCHES as u64;
         return Err(NoInterval::FewObservations { observations: short.count(), needed });
     }

@@ -8,7 +8,7 @@
 //! is said by mistake more often than stated, at any load and for any length of run; what they cannot tell is *near
 //! capacity*.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::interval::{Interval, mean_and_variance, t_interval, two_sided_t};
 use super::no_interval::{NoInterval, open_unit};
@@ -24,9 +24,12 @@ const GROWTH_CONFIDENCE: f64 = 0.99;
 /// A walk reflected at zero falls below this regression statistic in 1 % of cases: 4.54, 4.59 and 4.69 for 64, 32 and 16
 /// windows, from 20,000 walks of 64 steps a window each.
 const RETURN_STATISTIC: f64 = -4.7;
+/// Statistics are kept within this, so that they can be written down and averaged: a queue that never leaves its level
+/// has an infinite one.
+const LARGEST_STATISTIC: f64 = 1e6;
 
 /// What the number in the system did.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
     /// Growth of the number in the system, per second.
     pub growth_per_s: Interval,
@@ -36,6 +39,10 @@ pub struct Drift {
     pub returns: bool,
     /// Length of the run (s).
     pub observed_s: f64,
+    /// Student's t of the changes over windows.
+    pub growth_statistic: f64,
+    /// Student's t of the regression of changes on levels.
+    pub return_statistic: f64,
 }
 
 /// Tests the number in the system at equally spaced instants, `spacing_s` apart, for growth and for return.
@@ -87,8 +94,42 @@ fn drift(ends: &[f64], changes: &[f64], window_s: f64, confidence: f64) -> Optio
     let growth_per_s =
         Interval { mean: change.mean / window_s, half_width: change.half_width / window_s, ..change };
     let grows = mean > 0.0 && mean > certain;
-    let returns = !grows && return_statistic(ends, changes)? < RETURN_STATISTIC;
-    Some(Drift { growth_per_s, grows, returns, observed_s: k * window_s })
+    let return_statistic = return_statistic(ends, changes)?.clamp(-LARGEST_STATISTIC, LARGEST_STATISTIC);
+    Some(Drift {
+        growth_per_s,
+        grows,
+        returns: !grows && return_statistic < RETURN_STATISTIC,
+        observed_s: k * window_s,
+        growth_statistic: if variance > 0.0 { mean / (variance / k).sqrt() } else { 0.0 },
+        return_statistic,
+    })
+}
+
+/// The drift of several independent runs of one scenario, each begun with an empty system: the same two tests on the means
+/// of their statistics. `None` without runs.
+///
+/// For walks reflected at zero these means fall below or above the following in 1 % of cases at most, for 16, 32 and 64
+/// windows and from 1 to 100 runs (20,000 walks each, `docs/output-analysis.md`):
+/// growth 0.90 + 2.10 / sqrt(runs), return -(2.02 + 2.68 / sqrt(runs)).
+pub fn drift_of_replications(runs: &[Drift], confidence: f64) -> Option<Drift> {
+    if runs.len() < 2 {
+        return runs.first().copied();
+    }
+    let n = runs.len() as f64;
+    let mean = |of: fn(&Drift) -> f64| runs.iter().map(of).sum::<f64>() / n;
+    let growths: Vec<f64> = runs.iter().map(|run| run.growth_per_s.mean).collect();
+    let growth_per_s = t_interval(&growths, confidence)?;
+    let (growth_statistic, return_statistic) =
+        (mean(|run| run.growth_statistic), mean(|run| run.return_statistic));
+    let grows = growth_statistic > 0.90 + 2.10 / n.sqrt() && growth_per_s.mean > 0.0;
+    Some(Drift {
+        growth_per_s,
+        grows,
+        returns: !grows && return_statistic < -(2.02 + 2.68 / n.sqrt()),
+        observed_s: mean(|run| run.observed_s),
+        growth_statistic,
+        return_statistic,
+    })
 }
 
 /// The t statistic of the slope when changes are regressed on the levels from which they start. Without any change the
@@ -116,6 +157,8 @@ pub enum Horizon {
     Stationary,
     /// It ends, as a trace does, or changes on the way: there is no steady state to speak of.
     Finite,
+    /// So many clients wait for answers before they send again: the number in the system cannot grow beyond theirs.
+    Bounded,
 }
 
 /// What may be said of the scenario before any latency.
@@ -144,6 +187,42 @@ pub enum Verdict {
         /// Growth of the number in the system over the workload, per second; `None` when it is too short for that.
         growth_per_s: Option<Interval>,
     },
+    /// A fixed number of clients, each of which waits for its answer: a steady state exists at any speed of the server.
+    Bounded,
+}
+
+impl Verdict {
+    /// One or two words.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Stable { .. } => "stable",
+            Self::NearCapacity { .. } => "near capacity",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Transient { .. } => "transient",
+            Self::Bounded => "bounded",
+        }
+    }
+
+    /// Whether the queue grows without bound.
+    pub fn is_overloaded(&self) -> bool {
+        matches!(self, Self::Overloaded { .. })
+    }
+
+    /// Whether there is a steady state for certain, so that there are steady-state latencies.
+    pub fn is_steady(&self) -> bool {
+        matches!(self, Self::Stable { .. } | Self::Bounded)
+    }
+
+    /// Growth of the number in the system, per second, where it was tested.
+    pub fn growth_per_s(&self) -> Option<Interval> {
+        match *self {
+            Self::Stable { growth_per_s } => Some(growth_per_s),
+            Self::NearCapacity { growth_per_s }
+            | Self::Overloaded { growth_per_s, .. }
+            | Self::Transient { growth_per_s } => growth_per_s,
+            Self::Bounded => None,
+        }
+    }
 }
 
 /// Combines an analytic lower bound of the load with the drift test.
@@ -153,8 +232,10 @@ pub enum Verdict {
 /// not, because other resources may limit: then the queue itself must be seen to return.
 pub fn verdict(load: Option<&Interval>, drift: Option<&Drift>, horizon: Horizon) -> Verdict {
     let growth_per_s = drift.map(|drift| drift.growth_per_s);
-    if horizon == Horizon::Finite {
-        return Verdict::Transient { growth_per_s };
+    match horizon {
+        Horizon::Finite => return Verdict::Transient { growth_per_s },
+        Horizon::Bounded => return Verdict::Bounded,
+        Horizon::Stationary => {}
     }
     let by_load_bound = load.is_some_and(|load| load.low() >= 1.0);
     if by_load_bound || drift.is_some_and(|drift| drift.grows) {
@@ -207,6 +288,32 @@ mod tests {
         let undecided = verdict(Some(&unsure), Some(&drift), Horizon::Stationary);
         assert!(matches!(undecided, Verdict::NearCapacity { .. }), "{undecided:?}");
         assert!(matches!(verdict(None, Some(&drift), Horizon::Finite), Verdict::Transient { .. }));
+        assert_eq!(verdict(Some(&exact(1.2)), Some(&drift), Horizon::Bounded), Verdict::Bounded);
+    }
+
+    #[test]
+    fn several_runs_are_tested_together() {
+        let run = |growth_statistic, return_statistic| Drift {
+            growth_per_s: Interval {
+                mean: growth_statistic,
+                half_width: 9.0,
+                confidence: 0.95,
+                replications: 64,
+            },
+            grows: false,
+            returns: false,
+            observed_s: 100.0,
+            growth_statistic,
+            return_statistic,
+        };
+        let of = |runs: &[Drift]| drift_of_replications(runs, 0.95).unwrap();
+        // A walk at load 1 has 0.84 and -2.0 on average: neither answer, however many runs show it.
+        let critical = of(&[run(0.7, -1.9), run(0.98, -2.1)].repeat(50));
+        assert!(!critical.grows && !critical.returns, "{critical:?}");
+        assert!(of(&[run(2.3, -1.0), run(1.7, -0.8), run(2.2, 0.1), run(2.1, -0.9)]).grows);
+        assert!(of(&[run(0.1, -3.6), run(-0.2, -3.7), run(0.2, -3.1), run(0.0, -3.9)]).returns);
+        assert!(!of(&[run(0.0, -3.6)]).returns, "one run stands for itself");
+        assert_eq!(drift_of_replications(&[], 0.95), None);
     }
 
     #[test]

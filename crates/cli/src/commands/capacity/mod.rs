@@ -19,7 +19,9 @@ use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::{ScenarioFile, Source};
 use crate::study::{ScenarioWorkloads, check_random, failure, is_closed, rate_per_s};
 
+use super::report::write_page;
 use super::run::what;
+use super::uncertainty::capacity_uncertainty;
 
 /// Requests of a run: at least so many ...
 const FEWEST_REQUESTS: u64 = 5_000;
@@ -78,8 +80,23 @@ pub(crate) fn capacity(args: &CapacityArgs) -> Result<ExitCode, Failure> {
         ),
         CapacityError::TooFewRequests(_) => Failure::Invalid(format!("{error}: raise --requests")),
     })?;
+    let uncertainty = args
+        .parameter_uncertainty
+        .map(|draws| capacity_uncertainty(&resolved, &question, &workloads, &workers, draws, seed))
+        .transpose()?;
     let report = Report { file: &file, resolved: &resolved, question: &question, answer: &answer, seed };
-    print(&if args.json { format!("{:#}\n", report.to_json()) } else { report.to_text() })?;
+    let mut json = report.to_json();
+    if let (Some(fields), Some(found)) = (json.as_object_mut(), &uncertainty) {
+        fields.insert("parameter_uncertainty".into(), found.to_json());
+    }
+    if let Some(path) = &args.report {
+        write_page(path, &json)?;
+    }
+    print(&if args.json {
+        format!("{json:#}\n")
+    } else {
+        report.to_text() + &uncertainty.map(|found| found.to_text(&answer)).unwrap_or_default()
+    })?;
     Ok(if answer.ending == Ending::Impossible { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 

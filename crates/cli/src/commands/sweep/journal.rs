@@ -203,7 +203,7 @@ mod tests {
         RunOutcome::Figures(RunFigures {
             num_requests: 7,
             stalled: false,
-            growth: None,
+            drift: None,
             values: vec![Some(value), None],
         })
     }

@@ -1,5 +1,6 @@
 //! `kendall sweep`
 
+mod baseline;
 mod journal;
 mod vary;
 
@@ -7,10 +8,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use kendall_report::{OutputDir, PointStatus, SweepPointRow, SweepReport, WrittenFile};
-use kendall_study::{
-    Replications, RunId, RunOutcome, Stability, SweepError, SweepPoint, Workers, sweep as play_sweep,
-};
+use kendall_report::{Difference, OutputDir, PointStatus, SweepPointRow, SweepReport, WrittenFile};
+use kendall_study::{Replications, RunId, RunOutcome, SweepError, SweepPoint, Workers, sweep as play_sweep};
+use kendall_theory::output::Verdict;
 use serde_json::Value;
 
 use crate::args::SweepArgs;
@@ -19,6 +19,8 @@ use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::{ScenarioFile, Source};
 use crate::study::{ScenarioWorkloads, check_random, failure, rows, setting, verdict};
 
+use super::report::write_report;
+
 use journal::Journal;
 use vary::Axis;
 
@@ -26,8 +28,9 @@ use vary::Axis;
 const REPLICATIONS: u32 = 5;
 
 pub(crate) fn sweep(args: &SweepArgs) -> Result<ExitCode, Failure> {
-    let plan = Plan::of(args)?;
-    let points = plan.points()?;
+    let workers = Workers::new(args.threads).map_err(|error| Failure::Failed(error.to_string()))?;
+    let plan = Plan::of(args, &workers)?;
+    let points = plan.points(&workers)?;
     let missing_of = |runs: &BTreeMap<RunId, RunOutcome>| -> Vec<RunId> {
         plan.all_runs().filter(|id| !runs.contains_key(id)).collect()
     };
@@ -47,7 +50,6 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<ExitCode, Failure> {
     let total = plan.all_runs().count();
     let progress = StudyProgress::new(Counts::Runs, Some(total as u64), args.quiet, interrupted);
     progress.skip((total - missing.len()) as u64);
-    let workers = Workers::new(args.threads).map_err(|error| Failure::Failed(error.to_string()))?;
     let fresh = std::sync::Mutex::new(BTreeMap::new());
     let keep = |id: RunId, outcome: &RunOutcome| {
         if let Some(journal) = &journal {
@@ -68,9 +70,12 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<ExitCode, Failure> {
         },
         SweepError::Keep(failure) => failure,
     })?;
-    let report = plan.report(&points, &runs)?;
+    let report = plan.report(&points, &runs, &workers)?;
     if let (Some(out), Some(journal)) = (&out, &journal) {
-        write_files(out, &report, args.paired, &journal.in_order(&runs))?;
+        write_files(out, &report, args.paired, &journal.in_order(&runs), &workers)?;
+    }
+    if let Some(folder) = args.out.as_deref().filter(|_| args.report) {
+        write_report(folder)?;
     }
     print(&if args.json { format!("{:#}\n", report.to_json()) } else { report.to_table() })?;
     let stalled = report.points.iter().any(|point| point.status == PointStatus::Stalled);
@@ -87,22 +92,28 @@ fn interrupted_failure(kept: bool, done: usize, total: usize) -> Failure {
     }
 }
 
-/// All files are on disk before the first appears.
+/// All files are on disk before the first appears. They are drawn and written in parallel: most of the time goes into
+/// waiting for the disk.
 fn write_files(
     out: &OutputDir,
     report: &SweepReport<'_>,
     paired: bool,
     journal: &str,
+    workers: &Workers,
 ) -> Result<(), Failure> {
-    let mut files = vec![
-        out.write("sweep.csv", &report.to_csv())?,
-        out.write("sweep.json", format!("{:#}\n", report.to_json()).as_bytes())?,
-    ];
-    for (name, plot) in report.plots(paired) {
-        let svg = plot.to_svg().map_err(|error| Failure::Failed(error.to_string()))?;
-        files.push(out.write(&name, svg.as_bytes())?);
-    }
-    files.push(out.write(journal::NAME, journal.as_bytes())?);
+    let plots = report.plots(paired);
+    let write = |number: usize| -> Result<WrittenFile, Failure> {
+        Ok(match number.checked_sub(2).and_then(|plot| plots.get(plot)) {
+            Some((name, plot)) => {
+                let svg = plot.to_svg().map_err(|error| Failure::Failed(error.to_string()))?;
+                out.write(name, svg.as_bytes())?
+            }
+            None if number == 0 => out.write("sweep.csv", &report.to_csv())?,
+            None if number == 1 => out.write("sweep.json", format!("{:#}\n", report.to_json()).as_bytes())?,
+            None => out.write(journal::NAME, journal.as_bytes())?,
+        })
+    };
+    let files = workers.map(3 + plots.len(), write)?;
     Ok(files.into_iter().try_for_each(WrittenFile::publish)?)
 }
 
@@ -116,10 +127,12 @@ struct Plan {
     seed: u64,
     replications: u32,
     confidence: f64,
+    /// What each point is compared with.
+    baselines: Option<Vec<usize>>,
 }
 
 impl Plan {
-    fn of(args: &SweepArgs) -> Result<Self, Failure> {
+    fn of(args: &SweepArgs, workers: &Workers) -> Result<Self, Failure> {
         let invalid = |text: &str, message: String| Failure::Invalid(format!("--vary {text}: {message}"));
         let axes: Result<Vec<Axis>, Failure> = args
             .vary
@@ -135,7 +148,7 @@ impl Plan {
             let changes: Vec<String> = args.set.iter().cloned().chain(varied).collect();
             ScenarioFile::of(source.clone(), &changes)
         };
-        let files = values.iter().map(file).collect::<Result<Vec<_>, _>>()?;
+        let files = workers.map(values.len(), |point| file(&values[point]))?;
         let traced = files.iter().find(|file| file.scenario.workload.trace.is_some());
         let replications = match (traced, args.replications) {
             (None, wanted) => wanted.unwrap_or(REPLICATIONS),
@@ -146,18 +159,19 @@ impl Plan {
             }
         };
         let seed = args.seed.or(files.first().and_then(|file| file.scenario.seed)).unwrap_or(0);
-        Ok(Self { axes, values, files, seed, replications, confidence: args.confidence })
+        let baselines = baseline::baselines(&args.baseline, &axes, &values)
+            .map_err(|message| Failure::Invalid(format!("--baseline {message}")))?;
+        Ok(Self { axes, values, files, seed, replications, confidence: args.confidence, baselines })
     }
 
     /// Every point ready to play; all mistakes are found before the first run.
-    fn points(&self) -> Result<Vec<SweepPoint<ScenarioWorkloads<'_>>>, Failure> {
-        let mut points = Vec::with_capacity(self.files.len());
-        for file in &self.files {
+    fn points(&self, workers: &Workers) -> Result<Vec<SweepPoint<ScenarioWorkloads<'_>>>, Failure> {
+        workers.map(self.files.len(), |point| {
+            let file = &self.files[point];
             let resolved = file.resolve()?;
             let workloads = ScenarioWorkloads::new(file, self.seed)?;
-            points.push(SweepPoint { setting: setting(file, &resolved), workloads });
-        }
-        Ok(points)
+            Ok(SweepPoint { setting: setting(file, &resolved), workloads })
+        })
     }
 
     /// Replication by replication, so that each point soon has some.
@@ -188,12 +202,32 @@ impl Plan {
         &'a self,
         points: &[SweepPoint<ScenarioWorkloads<'_>>],
         runs: &BTreeMap<RunId, RunOutcome>,
+        workers: &Workers,
     ) -> Result<SweepReport<'a>, Failure> {
-        let points = points
-            .iter()
-            .enumerate()
-            .map(|(number, point)| self.point_row(number, point, runs))
-            .collect::<Result<_, _>>()?;
+        let outcomes: Vec<Outcome> = (0..points.len()).map(|number| self.outcome(number, runs)).collect();
+        // A verdict reads thousands of requests: not one point after the other.
+        let rows = workers.map(points.len(), |number| {
+            let outcome = &outcomes[number];
+            let status = self.status(&points[number], outcome)?;
+            let overloaded = matches!(status, PointStatus::Overloaded(_));
+            Ok::<_, Failure>(SweepPointRow {
+                values: self.values[number].iter().map(|value| json_of(value)).collect(),
+                figures: rows(&outcome.replications, overloaded, self.confidence),
+                status,
+                difference: None,
+            })
+        });
+        let mut rows = rows?;
+        for (number, &baseline) in self.baselines.iter().flatten().enumerate() {
+            let steady = |row: &SweepPointRow| !matches!(row.status, PointStatus::Overloaded(_));
+            let figures = baseline::differences(
+                &outcomes[number].replications,
+                &outcomes[baseline].replications,
+                steady(&rows[number]) && steady(&rows[baseline]),
+                self.confidence,
+            );
+            rows[number].difference = Some(Difference { baseline, figures });
+        }
         Ok(SweepReport {
             kendall_version: env!("CARGO_PKG_VERSION"),
             name: self.files.first().map_or("", |file| &file.name),
@@ -201,18 +235,13 @@ impl Plan {
             replications: self.replications,
             confidence: self.confidence,
             keys: self.axes.iter().map(|axis| axis.key.clone()).collect(),
-            points,
+            points: rows,
             warnings: Vec::new(),
         })
     }
 
-    fn point_row(
-        &self,
-        number: usize,
-        point: &SweepPoint<ScenarioWorkloads<'_>>,
-        runs: &BTreeMap<RunId, RunOutcome>,
-    ) -> Result<SweepPointRow, Failure> {
-        let values = self.values[number].iter().map(|value| json_of(value)).collect();
+    /// What became of a point's runs.
+    fn outcome(&self, number: usize, runs: &BTreeMap<RunId, RunOutcome>) -> Outcome {
         let outcomes =
             (0..self.replications).filter_map(|replication| runs.get(&RunId { point: number, replication }));
         let mut figures = Vec::new();
@@ -227,18 +256,34 @@ impl Plan {
             // The runs that did end say nothing about those that did not.
             figures.clear();
         }
-        let replications = Replications { runs: figures, precise: None };
-        let verdict = verdict(&point.workloads, &point.setting.simulation, &replications, self.confidence)?;
-        let status = match (abandoned, verdict) {
-            (Some(reason), _) => PointStatus::Overloaded(reason),
-            (None, _) if replications.stalled() > 0 => PointStatus::Stalled,
-            (None, None | Some(Stability::Stable)) => PointStatus::Completed,
-            (None, Some(verdict)) if verdict.is_overloaded() => PointStatus::Overloaded(verdict.reason()),
-            (None, Some(verdict)) => PointStatus::NearCapacity(verdict.reason()),
-        };
-        let overloaded = matches!(status, PointStatus::Overloaded(_));
-        Ok(SweepPointRow { values, figures: rows(&replications, overloaded, self.confidence), status })
+        Outcome { replications: Replications { runs: figures, precise: None }, abandoned }
     }
+
+    fn status(
+        &self,
+        point: &SweepPoint<ScenarioWorkloads<'_>>,
+        outcome: &Outcome,
+    ) -> Result<PointStatus, Failure> {
+        if let Some(reason) = &outcome.abandoned {
+            return Ok(PointStatus::Overloaded(reason.clone()));
+        }
+        let replications = &outcome.replications;
+        let stability = verdict(&point.workloads, &point.setting.simulation, replications, self.confidence)?;
+        Ok(match stability.verdict {
+            _ if replications.stalled() > 0 => PointStatus::Stalled,
+            Verdict::Stable { .. } | Verdict::Bounded => PointStatus::Completed,
+            Verdict::Transient { .. } => PointStatus::Transient(stability.reason()),
+            Verdict::NearCapacity { .. } => PointStatus::NearCapacity(stability.reason()),
+            Verdict::Overloaded { .. } => PointStatus::Overloaded(stability.reason()),
+        })
+    }
+}
+
+/// What became of the runs of a point.
+struct Outcome {
+    replications: Replications,
+    /// Why a run was given up.
+    abandoned: Option<String>,
 }
 
 /// A TOML value as JSON; what is no TOML is a string.

@@ -54,6 +54,10 @@ pub struct Kernels {
     pub moe16: Corner,
     /// Experts in fp8.
     pub moe8: Corner,
+    /// Experts in fp8 with a scale for each block of weights.
+    pub moe8_block: Corner,
+    /// Experts with 4-bit weights, widened to 16 bits to compute.
+    pub moe4: Corner,
     /// Attention.
     pub attention: Attention,
 }

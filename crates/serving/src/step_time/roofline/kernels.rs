@@ -29,13 +29,19 @@ pub struct WeightFormat {
     pub bytes: f64,
     /// Whether activations are quantised too and the product runs on the fp8 units.
     pub fp8_compute: bool,
+    /// Whether each block of fp8 weights has a scale of its own, which only other kernels can apply.
+    pub block_scales: bool,
 }
 
 impl WeightFormat {
     /// bfloat16 or float16.
-    pub const SIXTEEN_BITS: Self = Self { bytes: 2.0, fp8_compute: false };
+    pub const SIXTEEN_BITS: Self = Self { bytes: 2.0, fp8_compute: false, block_scales: false };
     /// fp8 weights and activations.
-    pub const FP8: Self = Self { bytes: 1.0, fp8_compute: true };
+    pub const FP8: Self = Self { bytes: 1.0, fp8_compute: true, block_scales: false };
+    /// The same with a scale for each block of weights.
+    pub const FP8_BLOCK: Self = Self { block_scales: true, ..Self::FP8 };
+    /// 32 weights of 4 bits that share a scale of 8 bits; before Blackwell they are widened to 16 bits to compute.
+    pub const MXFP4: Self = Self { bytes: 17.0 / 32.0, fp8_compute: false, block_scales: true };
 }
 
 /// Feed-forward experts of one layer on one GPU.
@@ -88,8 +94,9 @@ impl<'a> Device<'a> {
     /// Gate, up and down products of the experts that `tokens` tokens touch.
     pub fn experts(&self, experts: Experts, tokens: f64, weights: WeightFormat) -> f64 {
         let fp8 = self.fp8_flop_per_s().filter(|_| weights.fp8_compute);
-        let (corner, peak) =
-            fp8.map_or((&self.kernels.moe16, self.peak16()), |peak| (&self.kernels.moe8, peak));
+        let of_8_bits = if weights.block_scales { &self.kernels.moe8_block } else { &self.kernels.moe8 };
+        let of_16_bits = if weights.bytes < 1.0 { &self.kernels.moe4 } else { &self.kernels.moe16 };
+        let (corner, peak) = fp8.map_or((of_16_bits, self.peak16()), |peak| (of_8_bits, peak));
         let weights_of_one = 3.0 * experts.hidden * experts.width;
         let rows = tokens * experts.per_token;
         let bytes = experts.touched(tokens) * weights_of_one * weights.bytes

@@ -10,6 +10,7 @@
 //! `tokens` and `rows` bend (weights are read once for a whole batch; experts are touched by chance): they are tables.
 //! Everything else is linear, so that a decode-only step is `A(n) + D c`, exactly.
 
+mod corrections;
 mod efficiency;
 mod kernels;
 mod ladder;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use kendall_des::SimDuration;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
+pub use corrections::Corrections;
 pub use efficiency::{AllReduce, Attention, Corner, Efficiencies, Engine, Kernels};
 pub use kernels::{Device, Experts, WeightFormat};
 use ladder::Ladder;
@@ -169,17 +171,29 @@ impl RooflineSteps {
 
     /// Every step times `share`, up to rounding.
     pub(super) fn scaled(&self, share: f64) -> Self {
+        self.corrected(&Corrections {
+            fixed: share,
+            tokens: share,
+            sequences: share,
+            context: share,
+            prefill_attention: share,
+        })
+    }
+
+    /// The steps with a factor on each part, up to rounding to picoseconds.
+    #[must_use]
+    pub fn corrected(&self, factors: &Corrections) -> Self {
         let tables = &*self.0;
-        let scaled = |ps: u64| libm::round(ps as f64 * share) as u64;
+        let scaled = |ps: u64, factor: f64| libm::round(ps as f64 * factor) as u64;
         let tables = Tables {
-            step_ps: scaled(tables.step_ps),
-            mixed_step_ps: scaled(tables.mixed_step_ps),
-            decode_row_ps: scaled(tables.decode_row_ps),
-            context_token_ps: scaled(tables.context_token_ps),
-            prefill_half_pair_ps: scaled(tables.prefill_half_pair_ps),
-            prefill_token_ps: scaled(tables.prefill_token_ps),
-            tokens: tables.tokens.scaled(share),
-            rows: tables.rows.scaled(share),
+            step_ps: scaled(tables.step_ps, factors.fixed),
+            mixed_step_ps: scaled(tables.mixed_step_ps, factors.fixed),
+            decode_row_ps: scaled(tables.decode_row_ps, factors.sequences),
+            context_token_ps: scaled(tables.context_token_ps, factors.context),
+            prefill_half_pair_ps: scaled(tables.prefill_half_pair_ps, factors.prefill_attention),
+            prefill_token_ps: scaled(tables.prefill_token_ps, factors.prefill_attention),
+            tokens: tables.tokens.scaled(factors.tokens),
+            rows: tables.rows.scaled(factors.sequences),
             decode_ps: Vec::new(),
         };
         Self(Arc::new(tables.with_decode_steps()))

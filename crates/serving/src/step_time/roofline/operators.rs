@@ -213,8 +213,8 @@ fn formats(precision: WeightPrecision) -> Option<(WeightFormat, WeightFormat)> {
     match precision {
         WeightPrecision::Bf16 | WeightPrecision::Fp16 => Some((sixteen, sixteen)),
         WeightPrecision::Fp8 => Some((WeightFormat::FP8, WeightFormat::FP8)),
-        // 32 weights of 4 bits share a scale of 8 bits; before Blackwell they are widened to 16 bits to compute.
-        WeightPrecision::Mxfp4 => Some((sixteen, WeightFormat { bytes: 17.0 / 32.0, fp8_compute: false })),
+        WeightPrecision::Fp8Block => Some((WeightFormat::FP8_BLOCK, WeightFormat::FP8_BLOCK)),
+        WeightPrecision::Mxfp4 => Some((sixteen, WeightFormat::MXFP4)),
         WeightPrecision::Unknown => None,
     }
 }

@@ -1,0 +1,69 @@
+//! `kendall validate`
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use kendall_report::{Scatter, ScatterPoints};
+use kendall_serving::step_time::roofline::Efficiencies;
+use kendall_validate::{Peers, StepTimeChoice, Table, Validation, validate as compare};
+
+use super::validate_text as text;
+use crate::args::{StepTimes, ValidateArgs};
+use crate::exit::{Failure, print};
+
+/// Predictions of other simulators lie under this name beside a table.
+const PEERS_FILE: &str = "peer_predictions.csv";
+
+/// Share by which the outer lines of the plot are off.
+const PLOT_BAND: f64 = 0.1;
+
+pub(crate) fn validate(args: &ValidateArgs) -> Result<ExitCode, Failure> {
+    let table = Table::of_servers(&args.table).map_err(|error| Failure::Invalid(error.to_string()))?;
+    let peers = peers(args)?;
+    let choice = match args.step_time {
+        StepTimes::Auto => StepTimeChoice::ProfileOrRoofline,
+        StepTimes::Roofline => StepTimeChoice::Roofline,
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build();
+    let pool = pool.map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))?;
+    let validation = pool.install(|| compare(&table, &peers, choice, Efficiencies::built_in()));
+    if let Some(path) = &args.plot {
+        write_plot(path, &validation)?;
+    }
+    print(&if args.json {
+        let json = serde_json::to_string_pretty(&validation);
+        json.map_err(|error| Failure::Failed(format!("cannot write JSON: {error}")))? + "\n"
+    } else {
+        text::report(&validation, !args.summary_only)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn peers(args: &ValidateArgs) -> Result<Peers, Failure> {
+    let beside = args.table.with_file_name(PEERS_FILE);
+    let path = match &args.peers {
+        Some(path) => path,
+        None if beside.is_file() => &beside,
+        None => return Ok(Peers::default()),
+    };
+    Peers::read(path).map_err(|error| Failure::Invalid(error.to_string()))
+}
+
+fn write_plot(path: &Path, validation: &Validation) -> Result<(), Failure> {
+    let series = [("ttft_mean", "mean TTFT"), ("tpot_mean", "mean TPOT"), ("e2e_mean", "mean E2E")];
+    let series = series.map(|(metric, label)| {
+        let counted = validation.rows.iter().filter(|row| row.counted);
+        let pair = |compared: &kendall_validate::Compared| Some((compared.measured?, compared.predicted));
+        let points = counted.filter_map(|row| pair(row.metrics.get(metric)?)).collect();
+        ScatterPoints { label: label.to_owned(), points }
+    });
+    let plot = Scatter {
+        title: "Predicted against measured latencies, one dot a row; outer lines 10 % off".into(),
+        unit: "s".into(),
+        band: PLOT_BAND,
+        series: series.into(),
+    };
+    let svg = plot.to_svg().map_err(|error| Failure::Failed(error.to_string()))?;
+    std::fs::write(path, svg)
+        .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
+}
