@@ -63,7 +63,11 @@ impl TokenKeys {
 }
 
 /// The runs of tokens that the prompt of request number `index` in the workload consists of: equal tokens, equal runs.
-pub(crate) fn prompt_runs(index: u64, num_prompt_tokens: u32, content: &PromptContent) -> Box<[TokenSegment]> {
+pub(crate) fn prompt_runs(
+    index: u64,
+    num_prompt_tokens: u32,
+    content: &PromptContent,
+) -> Box<[TokenSegment]> {
     match content {
         PromptContent::Unique => {
             Box::new([TokenSegment { stream: TokenStream::Prompt(index), start: 0, len: num_prompt_tokens }])

@@ -261,6 +261,10 @@ impl Engine {
 }
 
 /// A flag with its value, and whether that is the default.
-pub(super) fn flag<T: PartialEq + ToString>(name: &'static str, value: &T, default: &T) -> (&'static str, String, bool) {
+pub(super) fn flag<T: PartialEq + ToString>(
+    name: &'static str,
+    value: &T,
+    default: &T,
+) -> (&'static str, String, bool) {
     (name, value.to_string(), value == default)
 }

@@ -31,6 +31,7 @@ mod policy;
 mod queue;
 mod replica;
 mod request;
+mod retract;
 mod runs;
 mod state;
 #[cfg(test)]

@@ -337,27 +337,6 @@ impl State {
         self.queue.push_front(slot, &self.requests[slot as usize]);
     }
 
-    /// Throws a running request out to the back of the queue, where `kept` of its tokens stay in a cache. Its blocks are the
-    /// policy's business, which has given them back.
-    pub fn retract(&mut self, slot: Slot, kept: u32) {
-        self.leave_batch(slot);
-        let request = &mut self.requests[slot as usize];
-        let computed = std::mem::take(&mut request.computed);
-        request.stage = Stage::Waiting;
-        request.life.num_lost_tokens += u64::from(computed - kept);
-        request.life.recompute_until = request.life.recompute_until.max(computed);
-        self.kv.remove_tokens(u64::from(computed));
-        self.throw_out(slot);
-        self.queue.push_back(slot, &self.requests[slot as usize]);
-    }
-
-    /// The server gives a running request up with an error. It leaves as soon as the policy has returned, which is then asked
-    /// again: a policy that fails a request plans nothing else in the same call.
-    pub fn fail(&mut self, slot: Slot, reason: Rejection) {
-        self.requests[slot as usize].life.failure = Some(reason);
-        self.failed.push(slot);
-    }
-
     /// Moves the KV of a running request to host memory.
     pub fn swap_out(&mut self, slot: Slot) {
         self.leave_batch(slot);
@@ -399,7 +378,7 @@ impl State {
         self.next_stamp += 1;
     }
 
-    fn throw_out(&mut self, slot: Slot) {
+    pub(super) fn throw_out(&mut self, slot: Slot) {
         let request = &mut self.requests[slot as usize];
         request.life.num_preemptions += 1;
         request.life.thrown_out.get_or_insert(self.now);
@@ -486,7 +465,7 @@ impl State {
     }
 
     /// Takes a request out of the running list, its counts written down.
-    fn leave_batch(&mut self, slot: Slot) {
+    pub(super) fn leave_batch(&mut self, slot: Slot) {
         if self.request(slot).stage == Stage::Decoding {
             self.part_decoding(slot);
         }

@@ -24,8 +24,7 @@ impl Tokens {
 
     /// The runs of its tokens number `from` to `to`, the last one excluded.
     pub(super) fn runs(&self, from: u32, to: u32) -> impl Iterator<Item = TokenSegment> + '_ {
-        let output =
-            TokenSegment { stream: self.output, start: 0, len: u32::MAX - self.num_prompt_tokens };
+        let output = TokenSegment { stream: self.output, start: 0, len: u32::MAX - self.num_prompt_tokens };
         let mut position = 0;
         self.prompt.iter().copied().chain(std::iter::once(output)).filter_map(move |run| {
             let begins = position;

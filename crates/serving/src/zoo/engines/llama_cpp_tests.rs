@@ -77,7 +77,10 @@ fn a_unified_context_that_runs_out_fails_everybody() {
     assert_eq!(lines(&seen), ["0-1 B3 A3", "1-2 A B", "2-3 C2", "3-4 C"]);
     for index in [0, 1] {
         let record = record(&seen, index);
-        assert_eq!((record.status, record.rejection), (RequestStatus::Rejected, Some(Rejection::ContextExceeded)));
+        assert_eq!(
+            (record.status, record.rejection),
+            (RequestStatus::Rejected, Some(Rejection::ContextExceeded))
+        );
         assert_eq!((record.num_output_tokens, record.finish.as_secs_f64()), (2, 2.0));
     }
 }

@@ -60,11 +60,8 @@ fn the_later_of_equals_is_retracted_and_keeps_its_prompt_in_the_tree() {
 
 #[test]
 fn whoever_shares_a_prefix_with_somebody_in_front_comes_last_and_finds_it() {
-    let settings = Settings {
-        schedule_policy: SchedulePolicy::Lpm,
-        chunked_prefill_size: 45,
-        ..Settings::default()
-    };
+    let settings =
+        Settings { schedule_policy: SchedulePolicy::Lpm, chunked_prefill_size: 45, ..Settings::default() };
     let requests = vec![quoting(0.0, 1, 40, 2, 1), quoting(0.0, 1, 40, 2, 1), spec((0.0, 5, 1))];
     let seen = bench(settings.clone(), 200, 100).play_specs(requests.clone());
     assert_eq!(lines(&seen), ["0-1 A42 C3", "1-2 C2 B2"]);
@@ -77,13 +74,10 @@ fn whoever_shares_a_prefix_with_somebody_in_front_comes_last_and_finds_it() {
 #[test]
 fn the_longest_cached_prefix_goes_first() {
     // A leaves 50 tokens of text 1 behind. While B runs alone (one place), C and D come; D quotes A.
-    let settings = |schedule_policy| Settings { schedule_policy, max_running_requests: 1, ..Settings::default() };
-    let requests = vec![
-        quoting(0.0, 1, 50, 0, 1),
-        spec((2.0, 5, 3)),
-        spec((2.5, 5, 1)),
-        quoting(2.6, 1, 50, 1, 1),
-    ];
+    let settings =
+        |schedule_policy| Settings { schedule_policy, max_running_requests: 1, ..Settings::default() };
+    let requests =
+        vec![quoting(0.0, 1, 50, 0, 1), spec((2.0, 5, 3)), spec((2.5, 5, 1)), quoting(2.6, 1, 50, 1, 1)];
     let order = |policy| {
         let seen = bench(settings(policy), 200, 100).play_specs(requests.clone());
         seen.records.iter().map(|record| record.index).collect::<Vec<_>>()

@@ -202,7 +202,8 @@ impl Scheduler {
         let prefill_budget = prefill_budget.next_multiple_of(block);
         let held = kv.held_blocks();
         let token_budget = self.max_total(state).saturating_sub(held * block);
-        let mut free = (self.max_total(state) / block - 1).min(u64::from(kv.num_blocks())).saturating_sub(held);
+        let mut free =
+            (self.max_total(state) / block - 1).min(u64::from(kv.num_blocks())).saturating_sub(held);
         let (mut prompts, mut outputs) = (0, 0);
         for slot in state.waiting() {
             let prompt = state.request(slot).num_prompt_tokens;

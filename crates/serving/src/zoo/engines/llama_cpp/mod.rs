@@ -137,7 +137,8 @@ impl Settings {
         }
         let context = u64::from(self.slot_context(sizes.usable_blocks())) * u64::from(sizes.block_size);
         if context < u64::from(sizes.max_model_len) {
-            let reason = format!("a slot has a context of {context} tokens: lower it, or enlarge the KV cache");
+            let reason =
+                format!("a slot has a context of {context} tokens: lower it, or enlarge the KV cache");
             return Err(ConfigError {
                 field: "max_model_len",
                 value: sizes.max_model_len.to_string(),
@@ -214,9 +215,9 @@ impl Scheduler {
     /// Blocks that a batch takes beyond those that its requests hold.
     fn needed(state: &State, pieces: &[Piece]) -> u64 {
         let kv = state.kv();
-        let of_prompts = pieces.iter().map(|piece| {
-            u64::from(kv.blocks_for(piece.before + piece.tokens) - kv.blocks_for(piece.before))
-        });
+        let of_prompts = pieces
+            .iter()
+            .map(|piece| u64::from(kv.blocks_for(piece.before + piece.tokens) - kv.blocks_for(piece.before)));
         of_prompts.sum::<u64>() + u64::from(state.blocks_to_decode())
     }
 

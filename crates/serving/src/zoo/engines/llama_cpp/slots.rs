@@ -42,11 +42,6 @@ impl Slots {
         }
     }
 
-    /// Blocks that nobody who runs needs.
-    pub(super) fn idle_blocks(&self) -> u64 {
-        self.idle_blocks
-    }
-
     pub(super) fn have_room(&self) -> bool {
         self.places.iter().any(|place| place.request.is_none())
     }

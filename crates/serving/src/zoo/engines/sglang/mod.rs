@@ -52,7 +52,8 @@ use cache::PrefixCache;
 pub use order::SchedulePolicy;
 
 /// Name and source.
-pub const SOURCE: &str = "sglang (0.5 series; schedule_policy.py at commit 00550cd, radix_cache.py at 006b0e3)";
+pub const SOURCE: &str =
+    "sglang (0.5 series; schedule_policy.py at commit 00550cd, radix_cache.py at 006b0e3)";
 
 /// What is modelled of it.
 pub const FIDELITY: &[Fidelity] = &[
@@ -282,7 +283,8 @@ impl Scheduler {
 
     /// Throws requests out until the next steps of the others fit (`retract_decode`).
     fn retract(&mut self, state: &mut State) {
-        let mut batch: Vec<_> = state.running().iter().copied().filter(|&slot| state.is_decoding(slot)).collect();
+        let mut batch: Vec<_> =
+            state.running().iter().copied().filter(|&slot| state.is_decoding(slot)).collect();
         let key = |slot: Slot| (state.outputs(slot), -i64::from(state.request(slot).num_prompt_tokens));
         batch.sort_by_key(|&slot| std::cmp::Reverse(key(slot)));
         let page = u64::from(state.kv().block_size());

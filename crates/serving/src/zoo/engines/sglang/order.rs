@@ -79,7 +79,8 @@ impl Scheduler {
     fn longest_prefix_first(&mut self, state: &State) -> Vec<Slot> {
         let hits = self.look_up_all(state);
         let last = self.share_with_earlier(state, &hits);
-        let mut order: Vec<_> = hits.iter().map(|&(slot, hit)| (last.contains(&slot), Reverse(hit.tokens), slot)).collect();
+        let mut order: Vec<_> =
+            hits.iter().map(|&(slot, hit)| (last.contains(&slot), Reverse(hit.tokens), slot)).collect();
         order.sort_by_key(|&(last, tokens, _)| (last, tokens));
         order.into_iter().map(|(_, _, slot)| slot).collect()
     }
@@ -96,7 +97,7 @@ impl Scheduler {
             return last;
         }
         let mut waiting = RadixTree::new(1);
-        for &(slot, hit) in hits.iter().filter(|(_, hit)| hit.tokens <= IN_BATCH_PREFIX) {
+        for &(slot, _) in hits.iter().filter(|(_, hit)| hit.tokens <= IN_BATCH_PREFIX) {
             let Some(tokens) = self.cache.tokens(slot) else { continue };
             let known = state.request(slot).num_prompt_tokens + state.outputs(slot);
             if waiting.longest_prefix(tokens, known).1 >= IN_BATCH_PREFIX {
@@ -104,7 +105,6 @@ impl Scheduler {
             } else {
                 waiting.insert(tokens, known);
             }
-            debug_assert!(hit.tokens <= known);
         }
         last
     }
