@@ -4,8 +4,9 @@ use kendall_des::{SimDuration, SimTime};
 use kendall_serving::zoo::engines::Engine;
 use kendall_serving::zoo::{Admission, Order};
 use kendall_serving::{
-    CurveCoefficients, CurveSteps, EngineConfig, LinearCoefficients, RequestSpec, RequestStatus,
-    RouterConfig, RouterPolicy, SimulationConfig, StepTimeModel, ZooConfig,
+    CurveCoefficients, CurveSteps, EngineConfig, LinearCoefficients, PromptContent, RequestSpec,
+    RequestStatus, RouterConfig, RouterPolicy, SimulationConfig, StepTimeModel, TokenSegment, TokenStream,
+    ZooConfig,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -116,6 +117,8 @@ struct Draft {
     prompt_share: u32,
     max_tokens: u32,
     priority: i32,
+    /// A text that the prompt begins with, and how much of it, in thousandths of the prompt.
+    text: Option<(u64, u32)>,
     /// Ticks from the arrival to the abort.
     abort: Option<u64>,
 }
@@ -126,12 +129,14 @@ fn drafts() -> impl Strategy<Value = Vec<Draft>> {
     let prompt_share = prop_oneof![1 => Just(1_000_u32), 8 => 0..=300_u32, 8 => 0..=999_u32];
     let max_tokens = prop_oneof![2 => Just(1_u32), 5 => 2..=12_u32, 3 => 1..=80_u32];
     let abort = prop_oneof![8 => Just(None), 2 => (0..=80_u64).prop_map(Some)];
-    let draft = (gap_ps, prompt_share, max_tokens, -1..=2_i32, abort).prop_map(
-        |(gap_ps, prompt_share, max_tokens, priority, abort)| Draft {
+    let text = prop::option::of((1..=2_u64, 0..=1_000_u32));
+    let draft = (gap_ps, prompt_share, max_tokens, -1..=2_i32, text, abort).prop_map(
+        |(gap_ps, prompt_share, max_tokens, priority, text, abort)| Draft {
             gap_ps,
             prompt_share,
             max_tokens,
             priority,
+            text,
             abort,
         },
     );
@@ -147,6 +152,13 @@ fn build(drafts: &[Draft], max_model_len: u32) -> Vec<RequestSpec> {
             let prompt = (max_model_len * draft.prompt_share).div_ceil(1_000).max(1);
             let mut request = RequestSpec::new(SimTime::from_ps(now_ps), prompt, draft.max_tokens);
             request.priority = draft.priority;
+            if let Some((text, share)) = draft.text {
+                let shared = prompt * share / 1_000;
+                request.prompt = PromptContent::Segments(Box::new([
+                    TokenSegment { stream: TokenStream::Shared(text), start: 0, len: shared },
+                    TokenSegment { stream: TokenStream::Own, start: 0, len: prompt - shared },
+                ]));
+            }
             request.abort = draft.abort.map(|ticks| SimTime::from_ps(now_ps + ticks * TICK_PS));
             request
         })

@@ -13,6 +13,7 @@ mod step_time;
 mod uncertainty;
 mod workload;
 mod zoo;
+mod zoo_flags;
 
 pub use locate::ScenarioError;
 pub use plan::{ClassInfo, WorkloadPlan, plan};
@@ -33,7 +34,8 @@ use crate::router::RouterPolicy;
 use crate::step_time::{CurveCoefficients, LinearCoefficients};
 use crate::zoo::Order;
 use crate::zoo::engines::{
-    deepspeed_fastgen, dynamic, orca, reserve, sarathi, static_batching, tensorrt_llm, vllm_v0,
+    deepspeed_fastgen, dynamic, llama_cpp, orca, reserve, sarathi, sglang, static_batching, tensorrt_llm,
+    tgi, vllm_v0,
 };
 
 /// A scenario file.
@@ -171,6 +173,15 @@ pub struct Server {
     /// Flags of the engine `tensorrt-llm`.
     #[serde(rename = "tensorrt-llm", skip_serializing_if = "Option::is_none")]
     pub tensorrt_llm: Option<tensorrt_llm::Settings>,
+    /// Flags of the engine `sglang`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sglang: Option<sglang::Settings>,
+    /// Flags of the engine `tgi`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tgi: Option<tgi::Settings>,
+    /// Flags of the engine `llama-cpp`.
+    #[serde(rename = "llama-cpp", skip_serializing_if = "Option::is_none")]
+    pub llama_cpp: Option<llama_cpp::Settings>,
 }
 
 /// How requests are spread over replicas.
@@ -215,6 +226,15 @@ pub enum EngineName {
     /// TensorRT-LLM: in-flight batching behind a capacity scheduler.
     #[serde(rename = "tensorrt-llm")]
     TensorrtLlm,
+    /// SGLang: radix prefix cache, prompts before decoding, retraction.
+    #[serde(rename = "sglang")]
+    Sglang,
+    /// Text Generation Inference: prompts apart from decoding, whole outputs reserved.
+    #[serde(rename = "tgi")]
+    Tgi,
+    /// llama.cpp's server: slots that keep their prompts.
+    #[serde(rename = "llama-cpp", alias = "llama.cpp")]
+    LlamaCpp,
 }
 
 /// Types of the KV cache's elements.

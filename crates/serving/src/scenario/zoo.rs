@@ -7,7 +7,7 @@ use crate::zoo::engines::{
 use crate::zoo::{Admission, Fidelity, Order, ZooConfig};
 
 use super::resolve::{Hardware, KvSource, Ledger, Treatment, at, resolve_kv_blocks};
-use super::{EngineName, ScenarioError, Server};
+use super::{EngineName, ScenarioError, Server, zoo_flags};
 
 /// Longest sequence where neither the scenario nor a model says one: no limit that anybody would notice.
 const NO_LIMIT: u32 = 1 << 27;
@@ -28,6 +28,9 @@ impl EngineName {
             Self::Sarathi => "sarathi",
             Self::DeepspeedFastgen => "deepspeed-fastgen",
             Self::TensorrtLlm => "tensorrt-llm",
+            Self::Sglang => "sglang",
+            Self::Tgi => "tgi",
+            Self::LlamaCpp => "llama-cpp",
         }
     }
 }
@@ -47,6 +50,9 @@ pub(super) fn chosen(server: &Server) -> Result<Option<ZooConfig>, ScenarioError
         (EngineName::Sarathi, server.sarathi.is_some()),
         (EngineName::DeepspeedFastgen, server.deepspeed_fastgen.is_some()),
         (EngineName::TensorrtLlm, server.tensorrt_llm.is_some()),
+        (EngineName::Sglang, server.sglang.is_some()),
+        (EngineName::Tgi, server.tgi.is_some()),
+        (EngineName::LlamaCpp, server.llama_cpp.is_some()),
     ] {
         if given && table != name {
             let (table, name) = (table.name(), name.name());
@@ -77,6 +83,9 @@ pub(super) fn chosen(server: &Server) -> Result<Option<ZooConfig>, ScenarioError
             Engine::DeepspeedFastgen(server.deepspeed_fastgen.clone().unwrap_or_default())
         }
         EngineName::TensorrtLlm => Engine::TensorrtLlm(server.tensorrt_llm.clone().unwrap_or_default()),
+        EngineName::Sglang => Engine::Sglang(server.sglang.clone().unwrap_or_default()),
+        EngineName::Tgi => Engine::Tgi(server.tgi.clone().unwrap_or_default()),
+        EngineName::LlamaCpp => Engine::LlamaCpp(server.llama_cpp.clone().unwrap_or_default()),
     };
     only_its_own_keys(server, name)?;
     Ok(Some(ZooConfig {
@@ -176,7 +185,8 @@ fn resolve_longest(
     ledger: &mut Ledger,
 ) -> Result<(), ScenarioError> {
     let usable = config.usable_blocks();
-    let in_cache = usable.saturating_sub(engine.spare_blocks(usable)).saturating_mul(config.block_size);
+    let of_one = engine.blocks_of_one(usable.saturating_sub(engine.spare_blocks(usable)));
+    let in_cache = of_one.saturating_mul(config.block_size);
     let (default, why) = match (hardware.longest_sequence(), engine.needs_longest_sequence()) {
         (Some(of_model), true) => (of_model.min(in_cache), "limit of the model, or what the KV cache holds"),
         (Some(of_model), false) => (of_model, "limit of the model"),
@@ -255,6 +265,9 @@ impl Engine {
                 ]
             }
             Self::TensorrtLlm(s) => tensorrt_llm_flags(s),
+            Self::Sglang(settings) => zoo_flags::sglang(settings),
+            Self::Tgi(settings) => zoo_flags::tgi(settings),
+            Self::LlamaCpp(settings) => zoo_flags::llama_cpp(settings),
         }
     }
 
@@ -262,18 +275,28 @@ impl Engine {
     fn kv_tokens(&self) -> Option<u32> {
         match self {
             Self::Reserve(settings) => settings.kv_tokens,
+            Self::LlamaCpp(settings) => settings.ctx_size,
             _ => None,
         }
     }
 
-    /// Tokens in a KV block if the scenario does not say: engines before paging count tokens. `DeepSpeed` has 64 for heads of
-    /// up to 128 elements, TensorRT-LLM 1.0 has 32 (`KvCacheConfig.tokens_per_block`).
+    /// Tokens in a KV block if the scenario does not say: engines before paging count tokens, as do SGLang (`--page-size 1`) and
+    /// llama.cpp; TGI's paged attention has 16. `DeepSpeed` has 64 for heads of up to 128 elements, TensorRT-LLM 1.0 has 32
+    /// (`KvCacheConfig.tokens_per_block`).
     fn default_block_size(&self) -> u32 {
         match self {
-            Self::Reserve(_) | Self::Static(_) | Self::Dynamic(_) | Self::Orca(_) => 1,
-            Self::VllmV0(_) | Self::Sarathi(_) => 16,
+            Self::VllmV0(_) | Self::Sarathi(_) | Self::Tgi(_) => 16,
             Self::TensorrtLlm(_) => 32,
             Self::DeepspeedFastgen(_) => 64,
+            _ => 1,
+        }
+    }
+
+    /// Blocks that one request can have, of so many in all.
+    fn blocks_of_one(&self, blocks: u32) -> u32 {
+        match self {
+            Self::LlamaCpp(settings) => settings.slot_context(blocks),
+            _ => blocks,
         }
     }
 
@@ -345,6 +368,11 @@ fn tensorrt_llm_flags(s: &tensorrt_llm::Settings) -> Vec<(&'static str, String, 
     ]
 }
 
-fn flag<T: PartialEq + ToString>(name: &'static str, value: &T, default: &T) -> (&'static str, String, bool) {
+/// A flag with its value, and whether that is the default.
+pub(super) fn flag<T: PartialEq + ToString>(
+    name: &'static str,
+    value: &T,
+    default: &T,
+) -> (&'static str, String, bool) {
     (name, value.to_string(), value == default)
 }

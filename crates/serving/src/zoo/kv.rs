@@ -95,6 +95,16 @@ impl KvAccount {
         self.held_blocks -= u64::from(blocks);
     }
 
+    /// A request holds blocks that are in use already: those of a prefix that it shares.
+    pub fn share(&mut self, blocks: u32) {
+        self.held_blocks += u64::from(blocks);
+    }
+
+    /// It holds them no longer; others still do.
+    pub fn unshare(&mut self, blocks: u32) {
+        self.held_blocks -= u64::from(blocks);
+    }
+
     pub(super) fn add_tokens(&mut self, tokens: u64) {
         self.held_tokens += tokens;
     }

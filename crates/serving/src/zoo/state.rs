@@ -63,6 +63,8 @@ pub struct State {
     pub(super) queue: Queue,
     running: Vec<Slot>,
     swapped: Vec<Slot>,
+    /// Requests that the policy gave up in its last call.
+    pub(super) failed: Vec<Slot>,
     pub(super) decoding: Decoding,
     pub(super) kv: KvAccount,
     pub(super) padding: Padding,
@@ -87,6 +89,7 @@ impl State {
             queue: Queue::new(order),
             running: Vec::new(),
             swapped: Vec::new(),
+            failed: Vec::new(),
             decoding: Decoding::default(),
             kv: KvAccount::new(config.block_size, config.usable_blocks(), growth),
             padding: Padding::default(),
@@ -144,6 +147,25 @@ impl State {
     /// Requests that will be given a token by a decode step.
     pub fn num_decoding(&self) -> u64 {
         self.decoding.rows
+    }
+
+    /// Whether a request is given a token by a decode step.
+    pub fn is_decoding(&self, slot: Slot) -> bool {
+        self.request(slot).stage == Stage::Decoding
+    }
+
+    /// The shape of a step in which everybody decodes and nothing else happens.
+    pub fn decode_shape(&self) -> BatchShape {
+        BatchShape {
+            decode_seqs: self.decoding.rows,
+            decode_context_tokens: self.decoding.context,
+            ..BatchShape::default()
+        }
+    }
+
+    /// How long a step takes.
+    pub fn step_time(&self, shape: &BatchShape) -> SimDuration {
+        self.step_time.step_time(shape)
     }
 
     /// Decode steps so far: for policies that count them. (Calls of `plan` are no measure: runs of steps are skipped.)
@@ -356,7 +378,7 @@ impl State {
         self.next_stamp += 1;
     }
 
-    fn throw_out(&mut self, slot: Slot) {
+    pub(super) fn throw_out(&mut self, slot: Slot) {
         let request = &mut self.requests[slot as usize];
         request.life.num_preemptions += 1;
         request.life.thrown_out.get_or_insert(self.now);
@@ -443,7 +465,7 @@ impl State {
     }
 
     /// Takes a request out of the running list, its counts written down.
-    fn leave_batch(&mut self, slot: Slot) {
+    pub(super) fn leave_batch(&mut self, slot: Slot) {
         if self.request(slot).stage == Stage::Decoding {
             self.part_decoding(slot);
         }
