@@ -10,6 +10,7 @@ fn console_blocks_print_what_they_show() {
         .case("docs/workloads.md")
         .case("docs/sweep.md")
         .case("docs/calibrate.md")
+        .case("docs/validate.md")
         .case("docs/capacity.md")
         .case("docs/routers.md");
 }
