@@ -163,7 +163,8 @@ mod tests {
         assert!(deeper.contains("[workload.class.arrivals]\nrate_per_s = 3"), "{deeper}");
         let inline =
             after("[w]\nclass = [{ name = \"a\" }, { name = \"b\" }]", "w.class.b.x=1").expect("inline");
-        assert!(inline.contains("{ name = \"b\", x = 1 }"), "{inline}");
+        // The library keeps the space before the brace.
+        assert!(inline.replace(' ', "").contains("{name=\"b\",x=1}"), "{inline}");
     }
 
     #[test]

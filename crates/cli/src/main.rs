@@ -11,6 +11,7 @@ mod import;
 mod progress;
 mod scenario_file;
 mod study;
+mod terminal;
 mod vllm;
 mod workload;
 
@@ -23,6 +24,9 @@ use args::{Args, Command, TheoryCommand};
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Run(run) => commands::run(&run),
+        Command::Explain(explain) => commands::explain(&explain),
+        Command::Report(report) => commands::report(&report),
+        Command::Trace(trace) => commands::trace(&trace),
         Command::Calibrate(calibrate) => commands::calibrate(&calibrate),
         Command::Validate(validate) => commands::validate(&validate),
         Command::Sweep(sweep) => commands::sweep(&sweep),
@@ -33,7 +37,9 @@ fn main() -> ExitCode {
         Command::Theory(theory) => match theory.command {
             TheoryCommand::Check(check) => commands::theory_check(&check),
         },
-        Command::Schema => commands::schema(),
+        Command::Schema(schema) => commands::schema(&schema),
+        Command::Completions(args) => commands::completions(&args),
+        Command::Man(args) => commands::man(&args),
     };
     match result {
         Ok(code) => code,

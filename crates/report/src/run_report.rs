@@ -3,7 +3,7 @@
 
 use indexmap::IndexMap;
 use kendall_serving::scenario::{KvSource, Resolved, StepTimeSource};
-use kendall_serving::{ClassSummary, Cost, LatencySummary, MetricsSummary, RunEnd};
+use kendall_serving::{ClassSummary, Cost, LatencySummary, MetricsSummary, Rejection, RunEnd};
 use kendall_theory::output::jain_index;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -74,12 +74,18 @@ impl RunReport<'_> {
             StepTimeSource::Calibrated { profile } => warnings.extend(self.outside_fitted_range(profile)),
             StepTimeSource::Scenario => {}
         }
-        if self.metrics.rejected > 0 {
-            warnings.push(format!(
-                "{} of {} requests were rejected: their prompts leave no room for an output token within `max_model_len` ({} tokens)",
-                self.metrics.rejected, self.metrics.num_requests, self.resolved.simulation.engine.max_model_len
-            ));
-        }
+        let longest = self.resolved.simulation.engine.max_model_len;
+        warnings.extend(self.metrics.rejections.iter().map(|(&reason, count)| {
+            let of_all = format!("{count} of {} requests were rejected", self.metrics.num_requests);
+            match reason {
+                Rejection::TooLong => format!(
+                    "{of_all}: their prompts leave no room for an output token within `max_model_len` ({longest} tokens)"
+                ),
+                Rejection::KvFull => format!("{of_all}: the KV cache was full when they arrived"),
+                Rejection::NeverFits => format!("{of_all}: the whole KV cache would not hold them"),
+                Rejection::QueueFull => format!("{of_all}: `queue_limit` requests waited already"),
+            }
+        }));
         let n = self.metrics.ttft_ms.count;
         if n > 0 && n < FEW_FOR_P99 && self.steady.shows("ttft") {
             warnings.push(format!(
@@ -120,6 +126,7 @@ impl RunReport<'_> {
         fields.put("num_requests", metrics.num_requests);
         fields.put("completed", metrics.completed);
         fields.put("rejected", metrics.rejected);
+        fields.put("rejections", Some(&metrics.rejections).filter(|reasons| !reasons.is_empty()));
         fields.put("aborted", metrics.aborted);
         fields.put("unfinished", metrics.unfinished);
         fields.put("blocking_probability", metrics.blocking_probability);

@@ -17,6 +17,9 @@ struct Class {
     name: String,
     limits: Option<GoodputLimits>,
     requests: u64,
+    rejected: u64,
+    preemptions: u64,
+    lost_tokens: u64,
     completed: u64,
     good: u64,
     output_tokens: u64,
@@ -29,6 +32,14 @@ pub struct ClassSummary {
     pub class: String,
     /// Requests that arrived.
     pub num_requests: u64,
+    /// Requests that were turned away.
+    pub rejected: u64,
+    /// Their share; `None` without requests.
+    pub blocking_probability: Option<f64>,
+    /// Preemptions of its requests.
+    pub num_preemptions: u64,
+    /// Computed tokens that these threw away.
+    pub num_lost_tokens: u64,
     /// Requests whose tokens were all delivered.
     pub completed: u64,
     /// Output tokens of those.
@@ -46,6 +57,9 @@ impl ClassGoodput {
             name: info.name.clone(),
             limits: info.goodput.or(limits),
             requests: 0,
+            rejected: 0,
+            preemptions: 0,
+            lost_tokens: 0,
             completed: 0,
             good: 0,
             output_tokens: 0,
@@ -58,6 +72,9 @@ impl ClassGoodput {
         // A workload without classes has none to count.
         let Some(class) = self.classes.get_mut(usize::from(record.class())) else { return };
         class.requests += 1;
+        class.rejected += u64::from(record.status == RequestStatus::Rejected);
+        class.preemptions += u64::from(record.num_preemptions);
+        class.lost_tokens += record.num_lost_tokens;
         if record.status == RequestStatus::Finished {
             class.completed += 1;
             class.output_tokens += u64::from(record.num_output_tokens);
@@ -77,6 +94,10 @@ impl Class {
         ClassSummary {
             class: self.name.clone(),
             num_requests: self.requests,
+            rejected: self.rejected,
+            blocking_probability: (self.requests > 0).then(|| self.rejected as f64 / self.requests as f64),
+            num_preemptions: self.preemptions,
+            num_lost_tokens: self.lost_tokens,
             completed: self.completed,
             output_tokens: self.output_tokens,
             request_goodput: (limited && duration_s > 0.0).then(|| self.good as f64 / duration_s),
@@ -99,6 +120,7 @@ mod tests {
             index: 0,
             replica: 0,
             status,
+            rejection: None,
             arrival: SimTime::ZERO,
             received: SimTime::ZERO,
             queued: None,

@@ -6,6 +6,7 @@
 //!
 //! The rules of the engine follow vLLM V1; each module names the file that it mirrors.
 
+pub mod anatomy;
 pub mod catalog;
 mod cost;
 mod engine;
@@ -20,6 +21,7 @@ pub mod scenario;
 mod simulation;
 pub mod step_time;
 pub mod workload;
+pub mod zoo;
 
 pub use cost::{Cost, CostModel, IDLE_SHARE};
 pub use engine::{
@@ -40,4 +42,7 @@ pub use request::{
 };
 pub use router::{RouterConfig, RouterPolicy};
 pub use simulation::{RunEnd, Simulation, SimulationConfig, SimulationError, StalledRequests};
-pub use step_time::{BatchShape, LinearCoefficients, RooflineSteps, StepTimeModel};
+pub use step_time::{
+    BatchShape, CurveCoefficients, CurveSteps, LinearCoefficients, RooflineSteps, StepTimeModel,
+};
+pub use zoo::{Rejection, ZooConfig, ZooReplica};

@@ -4,6 +4,7 @@ use kendall_des::{Progression, SimDuration, SimTime};
 
 use crate::engine::{Engine, EngineGauges};
 use crate::record::{RequestRecord, StepRecord};
+use crate::zoo::ZooReplica;
 
 /// A run of steps in which the same sequences decoded and nothing was decided. Each step's result was processed, and the
 /// next step was scheduled at once.
@@ -122,6 +123,9 @@ pub trait Observer {
 
     /// The engine behind the gauges, whenever they are reported: for tests, which call [`Engine::check`] on it.
     fn inspect(&mut self, _replica: u32, _engine: &Engine) {}
+
+    /// The same for an engine of the zoo, with [`ZooReplica::check`].
+    fn inspect_zoo(&mut self, _replica: u32, _server: &ZooReplica) {}
 
     /// A replica ran through steps in which it only decoded. Unless said otherwise this is the same as being told of each.
     fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {

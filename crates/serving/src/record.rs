@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::kv::BlockId;
 use crate::request::SessionTurn;
 use crate::step_time::BatchShape;
+use crate::zoo::Rejection;
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,6 +53,8 @@ pub struct RequestRecord {
     pub replica: u32,
     /// How it ended.
     pub status: RequestStatus,
+    /// Why it was turned away, if it was.
+    pub rejection: Option<Rejection>,
     /// When the client sent it.
     pub arrival: SimTime,
     /// When it reached the engine's input queue.

@@ -44,12 +44,15 @@ impl NumberInSystem {
     /// A replica's state changed.
     #[inline]
     pub fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
-        if now > self.next {
-            self.look_up_to(now);
-        }
         let level = u64::from(gauges.num_waiting) + u64::from(gauges.num_running);
         let before = std::mem::replace(&mut self.replicas[replica as usize], level);
-        self.now = self.now + level - before;
+        if level != before {
+            // Until now nothing has changed.
+            if now > self.next {
+                self.look_up_to(now);
+            }
+            self.now = self.now + level - before;
+        }
     }
 
     #[cold]

@@ -156,7 +156,9 @@ fn recorded_arrivals_are_replayed() {
 fn recorded_stages_may_have_any_number() {
     let folder = tempfile::tempdir().expect("a folder");
     let last = usize::MAX;
-    let trace = format!("stage,arrival_s,prompt_tokens,output_tokens\n0,0.0,100,10\n{last},5.0,100,10\n,7.0,100,10\n");
+    let trace = format!(
+        "stage,arrival_s,prompt_tokens,output_tokens\n0,0.0,100,10\n{last},5.0,100,10\n,7.0,100,10\n"
+    );
     fs::write(folder.path().join("requests.csv"), trace).expect("a file");
     let stage = last.to_string();
     let change = ("request_trace", "requests.csv");

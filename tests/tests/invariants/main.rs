@@ -8,6 +8,7 @@
 //! `cargo test --release -p kendall-tests -- --ignored`. A failure prints the smallest scenario that was found for it.
 //! `coverage` holds the scenarios themselves to account.
 
+mod anatomy;
 mod clock;
 mod conservation;
 mod coverage;

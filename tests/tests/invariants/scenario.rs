@@ -92,6 +92,7 @@ fn engines() -> impl Strategy<Value = EngineConfig> {
             self_preemption: if goes_on { SelfPreemption::Continue } else { SelfPreemption::Stop },
             track_block_ids: ids,
             one_by_one: false,
+            zoo: None,
         }
     })
 }

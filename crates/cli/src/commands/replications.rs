@@ -13,6 +13,7 @@ use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::ScenarioFile;
 use crate::study::{ScenarioWorkloads, check_random, failure, rows, setting, verdict};
 
+use super::report::write_report;
 use super::run::{ledger, what};
 use super::uncertainty::{RunDraws, run_uncertainty};
 
@@ -91,6 +92,9 @@ pub(super) fn replications(
             out.write("summary.json", json.as_bytes())?,
         ];
         files.into_iter().try_for_each(WrittenFile::publish)?;
+    }
+    if let Some(folder) = args.out.as_deref().filter(|_| args.report) {
+        write_report(folder)?;
     }
     let ledger = if args.ledger { ledger(&resolved.ledger) } else { String::new() };
     let uncertainty = uncertainty.map(|found| found.to_text()).unwrap_or_default();

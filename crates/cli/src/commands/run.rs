@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kendall_des::{SimDuration, SimTime, Streams};
 use kendall_report::{
     BenchRecorder, BenchReport, OutputDir, OutputError, RequestsCsv, RunReport, SteadyState, StepsCsv,
-    WrittenFile,
+    Timeline, WrittenFile,
 };
 use kendall_serving::scenario::{Resolved, Server};
 use kendall_serving::{
-    ClassGoodput, DecodeRun, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation, SimulationConfig,
-    SimulationError, StepRecord, Workload,
+    ClassGoodput, DecodeRun, Engine, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation,
+    SimulationConfig, SimulationError, StepRecord, Workload,
 };
 use kendall_study::{NumberInSystem, RunLatencies, SAMPLE};
 use kendall_theory::output::Horizon;
@@ -27,6 +27,7 @@ use crate::vllm::{self, Bench, Imported};
 use crate::workload::{self, Prepared};
 
 use super::replications::replications;
+use super::report::write_report;
 
 /// What stands below figures in the layout of a benchmark.
 const BENCH_NOTE: &str =
@@ -97,7 +98,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         notes: &warnings,
     };
     let json = format!("{:#}\n", report.to_json());
-    let Finished { metrics, recorder, mut files } = watcher.finish()?;
+    let Finished { metrics, recorder, mut files } = watcher.finish(end.end, out.as_ref())?;
     let played = bench
         .as_ref()
         .zip(recorder)
@@ -110,6 +111,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         files.push(out.write("summary.json", json.as_bytes())?);
     }
     files.into_iter().try_for_each(WrittenFile::publish)?;
+    if let Some(folder) = args.out.as_deref().filter(|_| args.report) {
+        write_report(folder)?;
+    }
     print(&if args.json {
         json
     } else {
@@ -177,6 +181,7 @@ struct Watcher {
     progress: Progress,
     interrupted: Arc<AtomicBool>,
     classes: ClassGoodput,
+    timeline: Option<Timeline>,
     latencies: RunLatencies,
     number: NumberInSystem,
 }
@@ -207,6 +212,7 @@ impl Watcher {
             progress: Progress::new(None, true),
             interrupted,
             classes: ClassGoodput::new(prepared.classes(), resolved.goodput),
+            timeline: out.map(|_| Timeline::new(engine, *replicas)),
             latencies: RunLatencies::new(*replicas),
             number: NumberInSystem::new(*replicas),
         })
@@ -233,10 +239,11 @@ impl Watcher {
         })
     }
 
-    fn finish(self) -> Result<Finished, OutputError> {
+    fn finish(self, end: SimTime, out: Option<&OutputDir>) -> Result<Finished, OutputError> {
         let requests = self.requests.map(RequestsCsv::finish);
         let steps = self.steps.map(StepsCsv::finish);
-        let files = requests.into_iter().chain(steps).collect::<Result<_, _>>()?;
+        let timeline = self.timeline.zip(out).map(|(timeline, out)| timeline.write(end, out));
+        let files = requests.into_iter().chain(steps).chain(timeline).collect::<Result<_, _>>()?;
         Ok(Finished { metrics: self.metrics, recorder: self.bench, files })
     }
 
@@ -268,10 +275,22 @@ impl Observer for Watcher {
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
         self.number.gauges(replica, now, gauges);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.gauges(replica, now, gauges);
+        }
     }
 
     fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
         self.metrics.decode_run(replica, run);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.decode_run(replica, run);
+        }
+    }
+
+    fn inspect(&mut self, replica: u32, engine: &Engine) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.inspect(replica, engine);
+        }
     }
 
     fn wants_steps(&self) -> bool {

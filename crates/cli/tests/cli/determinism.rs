@@ -6,10 +6,10 @@ use crate::program::{Bench, finish};
 /// system. A change of it is a change of results: it needs a line under "Results changed" in CHANGELOG.md.
 const QUICKSTART_DIGEST: u64 = 9_567_682_431_785_058_973;
 
-const FILES: [&str; 4] = ["requests.csv", "scenario.toml", "steps.csv", "summary.json"];
+const FILES: [&str; 5] = ["requests.csv", "scenario.toml", "steps.csv", "summary.json", "timeline.csv"];
 
 /// The files of the quick start with 2,000 requests.
-fn files(seed: u64, threads: Option<&str>) -> [String; 4] {
+fn files(seed: u64, threads: Option<&str>) -> [String; FILES.len()] {
     let bench = Bench::new();
     let seed = seed.to_string();
     let change = "workload.requests=2000";

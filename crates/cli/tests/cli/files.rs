@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::program::{Bench, finish, names};
 
-const FILES: [&str; 3] = ["requests.csv", "scenario.toml", "summary.json"];
+const FILES: [&str; 4] = ["requests.csv", "scenario.toml", "summary.json", "timeline.csv"];
 
 #[test]
 fn a_file_in_the_way_of_the_folder_is_kept() {

@@ -204,7 +204,7 @@ proptest! {
         bench.write("mine.toml", mutated(&text, &mutations));
         let outcome = bench.kendall(&["run", "mine.toml", "--set", "workload.requests=20", "--out", "out"]);
         match outcome.code {
-            Some(0) => prop_assert_eq!(bench.results(), ["requests.csv", "scenario.toml", "summary.json"]),
+            Some(0) => prop_assert_eq!(bench.results(), ["requests.csv", "scenario.toml", "summary.json", "timeline.csv"]),
             Some(1 | 2) => {
                 prop_assert!(outcome.stderr.contains("mine.toml") || outcome.code == Some(1), "{:?}", outcome);
                 prop_assert_eq!(bench.results(), [""; 0]);

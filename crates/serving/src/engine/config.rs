@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::zoo::ZooConfig;
+
 /// Order of the waiting queue and choice of preemption victims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -78,6 +80,9 @@ pub struct EngineConfig {
     /// Whether every request of every step is scheduled by itself, without cohorts and runs of steps: slower, with the
     /// same results to the bit. The oracle of the tests.
     pub one_by_one: bool,
+    /// Another engine instead of vLLM V1. Of the settings above only the sizes (KV blocks, longest sequence) and `one_by_one`
+    /// hold for it; `max_num_seqs` and `max_num_batched_tokens` are the most that its batches can reach.
+    pub zoo: Option<ZooConfig>,
 }
 
 impl Default for EngineConfig {
@@ -103,6 +108,7 @@ impl Default for EngineConfig {
             self_preemption: SelfPreemption::Stop,
             track_block_ids: false,
             one_by_one: false,
+            zoo: None,
         }
     }
 }

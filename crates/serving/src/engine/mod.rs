@@ -50,6 +50,7 @@ impl Arrival {
             index: self.index,
             replica,
             status,
+            rejection: None,
             arrival: self.spec.arrival,
             received: self.received,
             queued: None,

@@ -182,6 +182,7 @@ impl Engine {
             index: request.index,
             replica,
             status,
+            rejection: None,
             arrival: life.arrival,
             received: request.received,
             queued: Some(life.queued),

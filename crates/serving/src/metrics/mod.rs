@@ -12,11 +12,14 @@ mod summary;
 pub use latency::{LatencyMetric, QUANTILE_RELATIVE_ERROR};
 pub use summary::{GaugeSummary, LatencySummary, MetricsSummary, TtftPartsSummary};
 
+use std::collections::BTreeMap;
+
 use kendall_des::{SimDuration, SimTime};
 
 use crate::engine::{EngineConfig, EngineGauges};
 use crate::observe::{DecodeRun, Observer};
 use crate::record::{RequestRecord, RequestStatus, TtftParts};
+use crate::zoo::Rejection;
 
 use gauges::{Gauge, GaugesOverTime};
 
@@ -66,6 +69,7 @@ struct Counts {
     finished: u64,
     aborted: u64,
     rejected: u64,
+    rejected_by_reason: [u64; Rejection::ALL.len()],
     unfinished: u64,
     good: u64,
     preempted: u64,
@@ -150,6 +154,7 @@ impl RunMetrics {
             num_requests,
             completed: counts.finished,
             rejected: counts.rejected,
+            rejections: by_reason(&counts.rejected_by_reason),
             aborted: counts.aborted,
             unfinished: counts.unfinished,
             blocking_probability: (num_requests > 0).then(|| counts.rejected as f64 / num_requests as f64),
@@ -196,6 +201,11 @@ impl RunMetrics {
     }
 }
 
+/// The reasons that occurred.
+fn by_reason(counts: &[u64; Rejection::ALL.len()]) -> BTreeMap<Rejection, u64> {
+    Rejection::ALL.into_iter().zip(*counts).filter(|&(_, count)| count > 0).collect()
+}
+
 impl Observer for RunMetrics {
     #[inline]
     fn token_gaps(&mut self, gap: SimDuration, n: u64) {
@@ -209,7 +219,12 @@ impl Observer for RunMetrics {
         match record.status {
             RequestStatus::Finished => counts.finished += 1,
             RequestStatus::Aborted => counts.aborted += 1,
-            RequestStatus::Rejected => counts.rejected += 1,
+            RequestStatus::Rejected => {
+                counts.rejected += 1;
+                if let Some(reason) = record.rejection {
+                    counts.rejected_by_reason[reason as usize] += 1;
+                }
+            }
             RequestStatus::Unfinished => counts.unfinished += 1,
         }
         counts.preempted += u64::from(record.num_preemptions > 0);

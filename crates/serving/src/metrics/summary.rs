@@ -1,6 +1,10 @@
 //! The figures of a run, as they are reported.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::zoo::Rejection;
 
 /// One latency in milliseconds; empty fields where nothing was observed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +51,9 @@ pub struct MetricsSummary {
     pub completed: u64,
     /// Requests refused at the door.
     pub rejected: u64,
+    /// The same by reason; those that occurred.
+    #[serde(default)]
+    pub rejections: BTreeMap<Rejection, u64>,
     /// Requests that the client gave up.
     pub aborted: u64,
     /// Requests still in the system when the run ended.

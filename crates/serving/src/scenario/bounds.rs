@@ -15,6 +15,7 @@ pub(super) fn check_sizes(server: &Server) -> Result<(), ScenarioError> {
         ("max_model_len", server.max_model_len, 1 << 27),
         ("block_size", server.block_size, 1 << 16),
         ("num_gpu_blocks", server.num_gpu_blocks, 1 << 28),
+        ("reserve.kv_tokens", server.reserve.as_ref().and_then(|flags| flags.kv_tokens), 1 << 28),
     ] {
         if let Some(value) = given.filter(|&value| value > most) {
             return Err(ScenarioError::at(

@@ -12,6 +12,7 @@ mod resolve;
 mod step_time;
 mod uncertainty;
 mod workload;
+mod zoo;
 
 pub use locate::ScenarioError;
 pub use plan::{ClassInfo, WorkloadPlan, plan};
@@ -29,7 +30,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::SchedulingPolicy;
 use crate::router::RouterPolicy;
-use crate::step_time::LinearCoefficients;
+use crate::step_time::{CurveCoefficients, LinearCoefficients};
+use crate::zoo::Order;
+use crate::zoo::engines::{dynamic, orca, reserve, static_batching};
 
 /// A scenario file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,7 +67,7 @@ pub struct Server {
     /// only a name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_config: Option<String>,
-    /// Engine; `vllm-v1`.
+    /// Engine; `vllm-v1` if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineName>,
     /// Version of the engine whose defaults and rules apply, such as `0.32`.
@@ -136,6 +139,24 @@ pub struct Server {
     /// Step-time model; if absent the catalogue's profile for GPU and model, or the roofline where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_time: Option<StepTime>,
+    /// Order of the waiting queue of an engine other than vLLM V1; `fcfs` if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_order: Option<Order>,
+    /// An engine other than vLLM V1 turns requests away while so many wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_limit: Option<u32>,
+    /// Flags of the engine `reserve`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reserve: Option<reserve::Settings>,
+    /// Flags of the engine `static`.
+    #[serde(rename = "static", skip_serializing_if = "Option::is_none")]
+    pub static_: Option<static_batching::Settings>,
+    /// Flags of the engine `dynamic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dynamic: Option<dynamic::Settings>,
+    /// Flags of the engine `orca`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub orca: Option<orca::Settings>,
 }
 
 /// How requests are spread over replicas.
@@ -154,8 +175,20 @@ pub struct RouterSettings {
 pub enum EngineName {
     /// vLLM's V1 engine.
     #[default]
-    #[serde(rename = "vllm-v1")]
+    #[serde(rename = "vllm-v1", alias = "vllm")]
     VllmV1,
+    /// The textbook loss system.
+    #[serde(rename = "reserve")]
+    Reserve,
+    /// A full batch or a time-out, run until its longest request ends.
+    #[serde(rename = "static")]
+    Static,
+    /// Triton's dynamic batcher.
+    #[serde(rename = "dynamic")]
+    Dynamic,
+    /// Orca: iteration-level scheduling, the longest output reserved.
+    #[serde(rename = "orca")]
+    Orca,
 }
 
 /// Types of the KV cache's elements.
@@ -187,6 +220,8 @@ pub enum StepTime {
     Linear(LinearCoefficients),
     /// Operator by operator, from the datasheets of GPU and model: an estimate.
     Roofline(RooflineOptions),
+    /// The latency curve of the EE384S study, by the number of requests in the batch.
+    Curve(CurveCoefficients),
 }
 
 /// Options of the roofline: none so far.

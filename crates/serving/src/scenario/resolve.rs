@@ -12,7 +12,7 @@ use crate::router::RouterConfig;
 use crate::simulation::SimulationConfig;
 
 use super::step_time::{StepTimeSource, given_profile, resolve_front_end, resolve_step_time};
-use super::{GoodputSlo, KvCacheDtype, Scenario, ScenarioError, Server, bounds};
+use super::{GoodputSlo, KvCacheDtype, Scenario, ScenarioError, Server, bounds, zoo};
 
 /// A scenario's server as a simulation needs it.
 #[derive(Debug, Clone)]
@@ -78,7 +78,13 @@ pub(super) struct Ledger(Vec<LedgerEntry>);
 
 impl Ledger {
     /// The scenario's value, or the default with its reason.
-    fn take<T: ToString>(&mut self, setting: &'static str, given: Option<T>, default: T, why: &str) -> T {
+    pub(super) fn take<T: ToString>(
+        &mut self,
+        setting: &'static str,
+        given: Option<T>,
+        default: T,
+        why: &str,
+    ) -> T {
         let source = if given.is_some() { "scenario".into() } else { why.to_owned() };
         let value = given.unwrap_or(default);
         self.add(setting, value.to_string(), source, Treatment::Modelled, "");
@@ -167,7 +173,13 @@ pub fn resolve_with_files(scenario: &Scenario, beside: Beside<'_>) -> Result<Res
     bounds::check_sizes(server)?;
     let mut ledger = Ledger::default();
     let hardware = Hardware::of(server, config_json)?;
-    let (engine, kv_cache) = resolve_engine(server, &hardware, version, &mut ledger)?;
+    let chosen = zoo::chosen(server)?;
+    let engine_name =
+        chosen.as_ref().map_or_else(|| format!("vllm-v1 {version}"), |zoo| zoo.engine.source().to_owned());
+    let (engine, kv_cache) = match chosen {
+        None => resolve_engine(server, &hardware, version, &mut ledger)?,
+        Some(zoo) => zoo::resolve_engine(server, &hardware, zoo, &mut ledger)?,
+    };
     let profile = given_profile(server, beside.profile)?;
     let (model, step_time) = resolve_step_time(server, profile, &hardware, &engine, version, &mut ledger)?;
     let front_end = resolve_front_end(server, &step_time, &mut ledger)?;
@@ -185,14 +197,7 @@ pub fn resolve_with_files(scenario: &Scenario, beside: Beside<'_>) -> Result<Res
         .and_then(|slo| slo.goodput.as_ref())
         .map(|slo| goodput_limits("slo.goodput", slo))
         .transpose()?;
-    Ok(Resolved {
-        simulation,
-        goodput,
-        engine: format!("vllm-v1 {version}"),
-        step_time,
-        kv_cache,
-        ledger: ledger.0,
-    })
+    Ok(Resolved { simulation, goodput, engine: engine_name, step_time, kv_cache, ledger: ledger.0 })
 }
 
 pub(super) fn at(key: &str, error: &impl ToString) -> ScenarioError {
@@ -227,7 +232,7 @@ impl Hardware {
     }
 
     /// The longest sequence that the model allows, in tokens.
-    fn longest_sequence(&self) -> Option<u32> {
+    pub(super) fn longest_sequence(&self) -> Option<u32> {
         self.model.as_ref().map(|model| u32::try_from(model.max_position_embeddings).unwrap_or(u32::MAX))
     }
 
@@ -345,7 +350,7 @@ fn check_version(server: &Server, version: EngineVersion) -> Result<(), Scenario
     Ok(())
 }
 
-fn resolve_kv_blocks(
+pub(super) fn resolve_kv_blocks(
     server: &Server,
     hardware: &Hardware,
     version: EngineVersion,

@@ -8,11 +8,11 @@ use super::{ScenarioError, Server, StepTime};
 use crate::catalog::{self, Gpu, Model, Profile, SamplerKind};
 use crate::engine::{EngineConfig, EngineVersion};
 use crate::step_time::roofline::{Deployment, Efficiencies, Limits};
-use crate::step_time::{RooflineSteps, StepTimeModel};
+use crate::step_time::{CurveError, CurveSteps, RooflineSteps, StepTimeModel};
 
 /// What is known of the error of an estimate: `analysis/validation/roofline`.
 pub const ESTIMATE_ERROR: &str = "31 measured stages of servers of 9 models on an H100, each predicted without its model: \
-     median error of mean E2E 3.6 %, TTFT 7.0 %, TPOT 3.6 %; worst TPOT 42 %"; worst TPOT 42 %";
+     median error of mean E2E 3.6 %, TTFT 7.0 %, TPOT 3.6 %; worst TPOT 42 %";
 
 /// Origin of the step times.
 #[derive(Debug, Clone, Serialize)]
@@ -75,6 +75,15 @@ pub(super) fn resolve_step_time(
     if let Some(StepTime::Linear(coefficients)) = &server.step_time {
         ledger.add("step_time", "linear".into(), "scenario".into(), Treatment::Modelled, "");
         return Ok(((*coefficients).into(), StepTimeSource::Scenario));
+    }
+    if let Some(StepTime::Curve(coefficients)) = &server.step_time {
+        let curve = CurveSteps::new(*coefficients, engine.max_num_seqs, engine.max_num_batched_tokens)
+            .map_err(|CurveError { field, value, reason }| {
+                at(&format!("step_time.{field}"), &format!("{value}: {reason}"))
+            })?;
+        let note = "prompts by the token, decode steps by the request: contexts play no part";
+        ledger.add("step_time", "curve".into(), "scenario".into(), Treatment::Modelled, note);
+        return Ok((curve.into(), StepTimeSource::Scenario));
     }
     if let Some(profile) = given {
         let note = if is_of(&profile, hardware) {

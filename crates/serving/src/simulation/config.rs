@@ -37,7 +37,10 @@ impl SimulationConfig {
             let reason = format!("it must lie between 1 and {MAX_REPLICAS}");
             return Err(ConfigError { field: "replicas", value: self.replicas.to_string(), reason });
         }
-        self.engine.validate()?;
+        match &self.engine.zoo {
+            None => self.engine.validate()?,
+            Some(zoo) => zoo.validate(&self.engine)?,
+        }
         check_step_time(self)
     }
 }
@@ -46,6 +49,9 @@ impl SimulationConfig {
 fn check_step_time(config: &SimulationConfig) -> Result<(), ConfigError> {
     let (tokens, length) =
         (u128::from(config.engine.max_num_batched_tokens), u128::from(config.engine.max_model_len));
+    // No engine of the zoo has more in memory than its KV cache holds.
+    let capacity = u128::from(config.engine.usable_blocks()) * u128::from(config.engine.block_size);
+    let length = if config.engine.zoo.is_some() { length.min(capacity) } else { length };
     let seqs = u128::from(config.engine.max_num_seqs);
     // A roofline is checked where it is tabulated.
     let Some(c) = config.step_time.as_linear() else { return Ok(()) };

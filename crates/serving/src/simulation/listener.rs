@@ -6,6 +6,7 @@ use crate::engine::{Engine, EngineGauges};
 use crate::observe::{DecodeRun, Observer};
 use crate::record::{RequestRecord, StepRecord};
 use crate::request::{RequestSpec, Workload};
+use crate::zoo::ZooReplica;
 
 /// Passes on what happens and asks the workload what its clients do about it.
 pub(super) struct Listener<'o, 'a, O> {
@@ -34,6 +35,10 @@ impl<O: Observer> Observer for Listener<'_, '_, O> {
 
     fn inspect(&mut self, replica: u32, engine: &Engine) {
         self.observer.inspect(replica, engine);
+    }
+
+    fn inspect_zoo(&mut self, replica: u32, server: &ZooReplica) {
+        self.observer.inspect_zoo(replica, server);
     }
 
     fn wants_steps(&self) -> bool {

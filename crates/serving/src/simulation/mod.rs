@@ -9,16 +9,18 @@
 mod config;
 mod listener;
 mod outcome;
+mod server;
 
 use kendall_des::{Alarms, EventQueue, Phase, SimDuration, SimTime, Streams, TimeWeighted};
 
-use crate::engine::{Arrival, ConfigError, Engine, Replica, Wake};
+use crate::engine::{Arrival, ConfigError, Wake};
 use crate::observe::Observer;
-use crate::record::RequestStatus;
+use crate::record::{RequestRecord, RequestStatus};
 use crate::request::{RequestSpec, Workload};
 use crate::router::Router;
 
 use listener::Listener;
+use server::Server;
 
 pub use config::SimulationConfig;
 pub use outcome::{RunEnd, SimulationError, StalledRequests};
@@ -63,7 +65,7 @@ pub struct Simulation<'a, O> {
     workload: Box<dyn Workload + 'a>,
     observer: O,
     events: EventQueue<Event>,
-    replicas: Vec<Replica>,
+    replicas: Vec<Server>,
     router: Router,
     /// When replicas reported last, or will.
     last_refresh: SimTime,
@@ -94,8 +96,8 @@ impl<'a, O: Observer> Simulation<'a, O> {
         observer: O,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
-        let engine = |id| Ok(Replica::new(id, Engine::new(config.engine.clone(), config.step_time.clone())?));
-        let replicas = (0..config.replicas).map(engine).collect::<Result<Vec<_>, ConfigError>>()?;
+        let server = |id| Server::new(id, config);
+        let replicas = (0..config.replicas).map(server).collect::<Result<Vec<_>, ConfigError>>()?;
         Ok(Self {
             config,
             workload,
@@ -144,7 +146,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
             replica.catch_up(end, &mut self.observer);
             replica.report_unfinished(end, &mut self.observer);
         }
-        let totals = self.replicas.iter().map(|replica| replica.engine().totals()).collect();
+        let totals = self.replicas.iter().map(|replica| replica.totals()).collect();
         let Self { num_arrived, in_system, stalled, observer, .. } = self;
         Ok((RunEnd { end, num_arrived, stalled, interrupted, totals, in_system }, observer))
     }
@@ -215,17 +217,17 @@ impl<'a, O: Observer> Simulation<'a, O> {
         &mut self,
         replica: u32,
         now: SimTime,
-        work: impl FnOnce(&mut Replica, &mut Listener<'_, 'a, O>) -> T,
+        work: impl FnOnce(&mut Server, &mut Listener<'_, 'a, O>) -> T,
     ) -> Result<T, SimulationError> {
         let driven = &mut self.replicas[replica as usize];
-        let before = driven.engine().totals().num_departed;
+        let before = driven.totals().num_departed;
         let mut listener = Listener {
             observer: &mut self.observer,
             workload: &mut self.workload,
             follow_ups: &mut self.follow_ups,
         };
         let result = work(driven, &mut listener);
-        let left = driven.engine().totals().num_departed - before;
+        let left = driven.totals().num_departed - before;
         if left > 0 {
             self.in_system.set(now, self.in_system.value() - left);
             self.router.answered(replica, left);
@@ -256,13 +258,16 @@ impl<'a, O: Observer> Simulation<'a, O> {
         }
         let replica = self.route(index, now)?;
         let arrival = Arrival { index, received: now, spec };
-        if self.replicas[replica as usize].engine().rejects(&arrival.spec) {
+        let refusal =
+            self.drive(replica, now, |driven, observer| driven.refuse(&arrival.spec, now, observer))?;
+        if refusal.is_some() {
             let mut listener = Listener {
                 observer: &mut self.observer,
                 workload: &mut self.workload,
                 follow_ups: &mut self.follow_ups,
             };
-            listener.departed(&arrival.record(RequestStatus::Rejected, replica, now));
+            let record = arrival.record(RequestStatus::Rejected, replica, now);
+            listener.departed(&RequestRecord { rejection: refusal, ..record });
             return self.send_follow_ups();
         }
         if let Some(abort) = arrival.spec.abort {
@@ -372,13 +377,16 @@ impl<'a, O: Observer> Simulation<'a, O> {
 
     fn advance(&mut self, replica: u32, now: SimTime) -> Result<(), SimulationError> {
         match self.drive(replica, now, |driven, observer| driven.advance(now, observer))? {
-            Wake::OnArrival => Ok(()),
+            Wake::OnArrival => {
+                self.alarms.set(replica, None);
+                Ok(())
+            }
             Wake::At(end) => {
                 self.alarms.set(replica, Some(end));
                 Ok(())
             }
             Wake::Stalled => {
-                let requests = self.replicas[replica as usize].engine().requests_in_system();
+                let requests = self.replicas[replica as usize].requests_in_system();
                 self.stalled = Some(StalledRequests { replica, requests });
                 Ok(())
             }

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`LinearCoefficients`] | coefficients, fitted to one GPU and model |
 //! | [`RooflineSteps`] | GPU datasheet, model architecture, efficiencies of kernels: any GPU and model |
+//! | [`CurveSteps`] | the latency curve of the EE384S study: contention between the requests of a batch |
 //!
-//! Both give steps that can be summed exactly: `n` decoding sequences of together `c` context tokens take
+//! All give steps that can be summed exactly: `n` decoding sequences of together `c` context tokens take
 //! `A(n) + D(n) c` picoseconds, with integer `A` and `D`.
 
+mod curve;
 mod linear;
 pub mod roofline;
 mod shape;
@@ -15,6 +17,7 @@ mod shape;
 use kendall_des::SimDuration;
 use serde::Serialize;
 
+pub use curve::{CurveCoefficients, CurveError, CurveSteps};
 pub use linear::LinearCoefficients;
 pub use roofline::RooflineSteps;
 pub use shape::BatchShape;
@@ -27,6 +30,8 @@ pub enum StepTimeModel {
     Linear(LinearCoefficients),
     /// Operator by operator.
     Roofline(RooflineSteps),
+    /// The curve of the EE384S study.
+    Curve(CurveSteps),
 }
 
 impl StepTimeModel {
@@ -39,6 +44,7 @@ impl StepTimeModel {
         match self {
             Self::Linear(coefficients) => coefficients.step_time(shape),
             Self::Roofline(steps) => steps.step_time(shape),
+            Self::Curve(steps) => steps.step_time(shape),
         }
     }
 
@@ -52,6 +58,7 @@ impl StepTimeModel {
         match self {
             Self::Linear(coefficients) => coefficients.decode_ps(num_rows),
             Self::Roofline(steps) => steps.decode_ps(num_rows),
+            Self::Curve(steps) => steps.decode_ps(num_rows),
         }
     }
 
@@ -60,6 +67,7 @@ impl StepTimeModel {
         match self {
             Self::Linear(coefficients) => *coefficients,
             Self::Roofline(steps) => steps.at_least(),
+            Self::Curve(steps) => steps.at_least(),
         }
     }
 
@@ -69,6 +77,7 @@ impl StepTimeModel {
         match self {
             Self::Linear(coefficients) => Self::Linear(coefficients.scaled(share)),
             Self::Roofline(steps) => Self::Roofline(steps.scaled(share)),
+            Self::Curve(steps) => Self::Curve(steps.scaled(share)),
         }
     }
 
@@ -76,7 +85,7 @@ impl StepTimeModel {
     pub fn as_linear(&self) -> Option<&LinearCoefficients> {
         match self {
             Self::Linear(coefficients) => Some(coefficients),
-            Self::Roofline(_) => None,
+            Self::Roofline(_) | Self::Curve(_) => None,
         }
     }
 }
@@ -90,5 +99,11 @@ impl From<LinearCoefficients> for StepTimeModel {
 impl From<RooflineSteps> for StepTimeModel {
     fn from(steps: RooflineSteps) -> Self {
         Self::Roofline(steps)
+    }
+}
+
+impl From<CurveSteps> for StepTimeModel {
+    fn from(steps: CurveSteps) -> Self {
+        Self::Curve(steps)
     }
 }

@@ -22,6 +22,8 @@ pub struct BatchShape {
     pub decode_context_tokens: u64,
     /// Sequences that were admitted in this step.
     pub new_seqs: u64,
+    /// Sequences of the batch that compute nothing in this step. Only the [`super::CurveSteps`] see them.
+    pub idle_seqs: u64,
 }
 
 impl BatchShape {

@@ -19,6 +19,7 @@ use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::{ScenarioFile, Source};
 use crate::study::{ScenarioWorkloads, check_random, failure, is_closed, rate_per_s};
 
+use super::report::write_page;
 use super::run::what;
 use super::uncertainty::capacity_uncertainty;
 
@@ -84,11 +85,14 @@ pub(crate) fn capacity(args: &CapacityArgs) -> Result<ExitCode, Failure> {
         .map(|draws| capacity_uncertainty(&resolved, &question, &workloads, &workers, draws, seed))
         .transpose()?;
     let report = Report { file: &file, resolved: &resolved, question: &question, answer: &answer, seed };
+    let mut json = report.to_json();
+    if let (Some(fields), Some(found)) = (json.as_object_mut(), &uncertainty) {
+        fields.insert("parameter_uncertainty".into(), found.to_json());
+    }
+    if let Some(path) = &args.report {
+        write_page(path, &json)?;
+    }
     print(&if args.json {
-        let mut json = report.to_json();
-        if let (Some(fields), Some(found)) = (json.as_object_mut(), &uncertainty) {
-            fields.insert("parameter_uncertainty".into(), found.to_json());
-        }
         format!("{json:#}\n")
     } else {
         report.to_text() + &uncertainty.map(|found| found.to_text(&answer)).unwrap_or_default()

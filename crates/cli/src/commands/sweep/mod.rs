@@ -19,6 +19,8 @@ use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::{ScenarioFile, Source};
 use crate::study::{ScenarioWorkloads, check_random, failure, rows, setting, verdict};
 
+use super::report::write_report;
+
 use journal::Journal;
 use vary::Axis;
 
@@ -71,6 +73,9 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<ExitCode, Failure> {
     let report = plan.report(&points, &runs, &workers)?;
     if let (Some(out), Some(journal)) = (&out, &journal) {
         write_files(out, &report, args.paired, &journal.in_order(&runs), &workers)?;
+    }
+    if let Some(folder) = args.out.as_deref().filter(|_| args.report) {
+        write_report(folder)?;
     }
     print(&if args.json { format!("{:#}\n", report.to_json()) } else { report.to_table() })?;
     let stalled = report.points.iter().any(|point| point.status == PointStatus::Stalled);

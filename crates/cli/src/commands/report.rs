@@ -1,0 +1,117 @@
+//! `kendall report`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use kendall_report::{Colours, Document, FolderError, OutputDir, RunFolder, WrittenFile};
+
+use crate::args::{ReportArgs, ReportFormat};
+use crate::exit::{Failure, print};
+
+pub(crate) fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
+    let document = read(&args.dir)?;
+    let out = args.out.as_deref();
+    let text = match args.format {
+        ReportFormat::Svg => {
+            let folder = out.map_or_else(|| beside(&args.dir, "figures"), Path::to_owned);
+            return figures(&document, &folder);
+        }
+        ReportFormat::Html => {
+            let page = html(&document)?;
+            let path = out.map_or_else(|| beside(&args.dir, "report.html"), Path::to_owned);
+            write(&path, &page)?;
+            return say(args, &format!("{}\n", path.display()));
+        }
+        ReportFormat::Markdown => document.to_markdown(),
+        ReportFormat::Json => format!("{:#}\n", document.to_json()),
+        ReportFormat::Csv => document.to_csv(),
+    };
+    match out {
+        Some(path) => {
+            write(path, &text)?;
+            say(args, &format!("{}\n", path.display()))
+        }
+        None => print(&text).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// A name in a folder of results, or beside a file of them.
+fn beside(results: &Path, name: &str) -> PathBuf {
+    if results.is_file() { results.with_file_name(name) } else { results.join(name) }
+}
+
+/// Writes `report.html` into a folder of results.
+pub(crate) fn write_report(folder: &Path) -> Result<(), Failure> {
+    write(&folder.join("report.html"), &html(&read(folder)?)?)
+}
+
+/// The report of a folder of a run or a sweep, or of the JSON that a sweep or a capacity search printed.
+fn read(path: &Path) -> Result<Document, Failure> {
+    let sweep = path.join("sweep.json");
+    if path.is_file() {
+        return of_json(path);
+    }
+    if sweep.exists() && !path.join("summary.json").exists() {
+        return of_json(&sweep);
+    }
+    of_run(path)
+}
+
+/// Writes the report of what a search or a sweep found as one page.
+pub(crate) fn write_page(path: &Path, json: &serde_json::Value) -> Result<(), Failure> {
+    write(path, &html(&of_value(path, json)?)?)
+}
+
+fn of_json(path: &Path) -> Result<Document, Failure> {
+    let wrong = |reason: &str| Failure::Invalid(format!("{}: {reason}", path.display()));
+    let text =
+        std::fs::read_to_string(path).map_err(|error| wrong(&format!("cannot read this file: {error}")))?;
+    let json = serde_json::from_str(&text).map_err(|error| wrong(&format!("this is no JSON: {error}")))?;
+    of_value(path, &json)
+}
+
+fn of_value(path: &Path, json: &serde_json::Value) -> Result<Document, Failure> {
+    Document::of_sweep(json).or_else(|| Document::of_capacity(json)).ok_or_else(|| {
+        Failure::Invalid(format!(
+            "{}: this is neither sweep.json nor what `kendall capacity --json` prints; name the folder of a run, or one of them",
+            path.display()
+        ))
+    })
+}
+
+fn of_run(folder: &Path) -> Result<Document, Failure> {
+    let folder = RunFolder::open(folder).map_err(|error: FolderError| Failure::Invalid(error.to_string()))?;
+    Ok(Document::of_run(&folder))
+}
+
+fn html(document: &Document) -> Result<String, Failure> {
+    document.to_html().map_err(|error| Failure::Failed(error.to_string()))
+}
+
+fn say(args: &ReportArgs, text: &str) -> Result<ExitCode, Failure> {
+    if !args.quiet {
+        print(text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let Some(name) = name else {
+        return Err(Failure::Invalid(format!("{}: this is no name of a file", path.display())));
+    };
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    OutputDir::create(folder)?.write(name, text.as_bytes())?.publish()?;
+    Ok(())
+}
+
+fn figures(document: &Document, folder: &Path) -> Result<ExitCode, Failure> {
+    let out = OutputDir::create(folder)?;
+    let mut files = Vec::new();
+    for figure in document.figures() {
+        let svg = figure.chart.to_svg(Colours::Fixed).map_err(|error| Failure::Failed(error.to_string()))?;
+        files.push(out.write(&format!("{}.svg", figure.id), svg.as_bytes())?);
+    }
+    files.into_iter().try_for_each(WrittenFile::publish)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,512 @@
+//! What an engine of the zoo sees and does: requests, waiting queue, running list, KV account, and the step that is being
+//! put together.
+//!
+//! A policy is called between two steps, when nothing is in flight. It looks (`waiting`, `running`, `kv`), acts on requests
+//! (`admit`, `reserve`, `preempt`, `swap_out`) and says what the next step computes (`prefill`, `decode`).
+
+use kendall_des::{SimDuration, SimTime};
+
+use crate::engine::{Arrival, EngineConfig, EngineGauges, EngineTotals};
+use crate::record::RowKind;
+use crate::request::RequestSpec;
+use crate::step_time::{BatchShape, StepTimeModel};
+
+use super::decoding::Decoding;
+use super::kv::{KvAccount, KvGrowth};
+use super::queue::{Order, Queue};
+use super::request::{Request, Stage};
+use super::{Rejection, Slot};
+
+/// Part of a prompt that the next step computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chunk {
+    pub slot: Slot,
+    pub stamp: u64,
+    /// Tokens, and those that were computed before.
+    pub tokens: u32,
+    pub before: u32,
+    /// Whether it ends what there is to compute.
+    pub is_last: bool,
+    pub kind: RowKind,
+}
+
+/// Rows of a batch that compute for nobody: requests that ended before their batch did, and prompts filled up to the longest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Padding {
+    /// Rows without a request.
+    pub rows: u64,
+    /// Context tokens that are read in vain in a decode step, the next one.
+    pub context: u64,
+    /// Blocks that these rows hold.
+    pub blocks: u32,
+}
+
+/// The step that is being put together.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Draft {
+    pub chunks: Vec<Chunk>,
+    pub decode: bool,
+    /// Prompt tokens that are computed for nothing, and what attending to them costs.
+    pub padding: BatchShape,
+    pub extra: SimDuration,
+    pub preempted: Vec<u64>,
+}
+
+/// One engine between two steps.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub(super) now: SimTime,
+    pub(super) longest: u32,
+    pub(super) step_time: StepTimeModel,
+    pub(super) requests: Vec<Request>,
+    free_slots: Vec<Slot>,
+    pub(super) queue: Queue,
+    running: Vec<Slot>,
+    swapped: Vec<Slot>,
+    pub(super) decoding: Decoding,
+    pub(super) kv: KvAccount,
+    pub(super) padding: Padding,
+    pub(super) draft: Draft,
+    pub(super) totals: EngineTotals,
+    next_stamp: u64,
+}
+
+impl State {
+    pub(super) fn new(
+        config: &EngineConfig,
+        order: Order,
+        growth: KvGrowth,
+        step_time: StepTimeModel,
+    ) -> Self {
+        Self {
+            now: SimTime::ZERO,
+            longest: config.max_model_len,
+            step_time,
+            requests: Vec::new(),
+            free_slots: Vec::new(),
+            queue: Queue::new(order),
+            running: Vec::new(),
+            swapped: Vec::new(),
+            decoding: Decoding::default(),
+            kv: KvAccount::new(config.block_size, config.usable_blocks(), growth),
+            padding: Padding::default(),
+            draft: Draft::default(),
+            totals: EngineTotals::default(),
+            next_stamp: 0,
+        }
+    }
+
+    // ---- what a policy sees ----
+
+    /// The time.
+    pub fn now(&self) -> SimTime {
+        self.now
+    }
+
+    /// Longest sequence, prompt and output together.
+    pub fn max_model_len(&self) -> u32 {
+        self.longest
+    }
+
+    /// Requests in the waiting queue.
+    pub fn num_waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The first of them in the order of the queue.
+    pub fn head(&self) -> Option<Slot> {
+        self.queue.head()
+    }
+
+    /// The one that has waited longest, whatever the order.
+    pub fn oldest_waiting(&self) -> Option<Slot> {
+        match &self.queue {
+            Queue::Fcfs(queue) => queue.front().copied(),
+            Queue::Keyed(..) => self.queue.iter().min_by_key(|&slot| self.request(slot).index),
+        }
+    }
+
+    /// All of them, in order.
+    pub fn waiting(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.queue.iter()
+    }
+
+    /// Requests in the batch, in order of admission.
+    pub fn running(&self) -> &[Slot] {
+        &self.running
+    }
+
+    /// Requests in host memory, in the order in which they were swapped out.
+    pub fn swapped(&self) -> &[Slot] {
+        &self.swapped
+    }
+
+    /// Requests that will be given a token by a decode step.
+    pub fn num_decoding(&self) -> u64 {
+        self.decoding.rows
+    }
+
+    /// Decode steps so far: for policies that count them. (Calls of `plan` are no measure: runs of steps are skipped.)
+    pub fn decode_steps(&self) -> u64 {
+        self.decoding.launched
+    }
+
+    /// A request.
+    pub fn request(&self, slot: Slot) -> &Request {
+        &self.requests[slot as usize]
+    }
+
+    /// Tokens of it whose KV is computed.
+    pub fn computed(&self, slot: Slot) -> u32 {
+        let request = self.request(slot);
+        request.computed + self.decoding.steps_of(request, self.decoding.launched)
+    }
+
+    /// Tokens that it was given.
+    pub fn outputs(&self, slot: Slot) -> u32 {
+        let request = self.request(slot);
+        request.outputs + self.decoding.steps_of(request, self.decoding.landed)
+    }
+
+    /// Tokens that must be computed before it can be given its next one: its prompt and, after a preemption, its output.
+    pub fn uncomputed(&self, slot: Slot) -> u32 {
+        self.request(slot).num_prompt_tokens + self.outputs(slot) - self.computed(slot)
+    }
+
+    /// Blocks that it holds.
+    pub fn blocks(&self, slot: Slot) -> u32 {
+        if self.kv.is_paged() { self.kv.blocks_for(self.computed(slot)) } else { self.request(slot).blocks }
+    }
+
+    /// Its true output length: for the textbook and for policies named `oracle_*` only (invariant 7).
+    pub fn oracle_output_tokens(&self, slot: Slot) -> u32 {
+        self.request(slot).output_tokens
+    }
+
+    /// The same of a request at the door.
+    pub fn oracle_output_of(&self, spec: &RequestSpec) -> u32 {
+        spec.max_tokens.min(self.longest.saturating_sub(spec.num_prompt_tokens))
+    }
+
+    /// The KV account.
+    pub fn kv(&self) -> &KvAccount {
+        &self.kv
+    }
+
+    /// The KV account, for what belongs to no request: a prefix cache, the partition of a slot.
+    pub fn kv_mut(&mut self) -> &mut KvAccount {
+        &mut self.kv
+    }
+
+    /// Blocks that the next decode step takes, of an engine that takes them by page.
+    pub fn blocks_to_decode(&self) -> u32 {
+        self.kv.needed_at(self.decoding.launched)
+    }
+
+    // ---- what a policy does ----
+
+    /// Takes a waiting request into the batch; `cached` tokens of its prompt need not be computed.
+    ///
+    /// # Panics
+    /// If it does not wait, or the cache holds all of it: the last token is always computed.
+    pub fn admit(&mut self, slot: Slot, cached: u32) {
+        let request = &mut self.requests[slot as usize];
+        assert_eq!(request.stage, Stage::Waiting, "request {} does not wait", request.index);
+        assert!(cached < request.num_prompt_tokens + request.outputs, "the last token is always computed");
+        self.queue.remove(slot, request);
+        request.stage = Stage::Prefilling;
+        request.stamp = self.next_stamp;
+        request.computed = cached;
+        self.next_stamp += 1;
+        let life = &mut request.life;
+        let elapsed = life.elapsed(self.now);
+        if life.first_scheduled.is_none() {
+            request.kind = RowKind::Admitted;
+            life.first_scheduled = Some(self.now);
+            life.num_cached_tokens = cached;
+            life.ttft.queue = elapsed;
+            self.totals.prefix_cache_queries += u64::from(request.num_prompt_tokens);
+            self.totals.prefix_cache_hits += u64::from(cached);
+        } else {
+            request.kind = RowKind::Resumed;
+            life.ttft.preemption += elapsed;
+        }
+        self.kv.add_tokens(u64::from(cached));
+        self.running.push(slot);
+    }
+
+    /// Reserves blocks for so many tokens in all; a policy looks at [`KvAccount::free_blocks`] first.
+    ///
+    /// # Panics
+    /// If they are not free, or the engine takes blocks by page.
+    pub fn reserve(&mut self, slot: Slot, tokens: u32) {
+        assert!(!self.kv.is_paged(), "an engine that reserves does not take blocks by page");
+        let request = &mut self.requests[slot as usize];
+        let more = self.kv.blocks_for(tokens).saturating_sub(request.blocks);
+        self.kv.take(more);
+        request.blocks += more;
+    }
+
+    /// The next step computes so many tokens of a request that runs, from where it stands.
+    ///
+    /// # Panics
+    /// If there is not so much to compute, or (by page) there are no blocks for it.
+    pub fn prefill(&mut self, slot: Slot, tokens: u32) {
+        let to_compute = self.uncomputed(slot);
+        let request = &mut self.requests[slot as usize];
+        assert_eq!(request.stage, Stage::Prefilling, "request {} is not in its prompt", request.index);
+        assert!((1..=to_compute).contains(&tokens), "{tokens} of {to_compute} tokens to compute");
+        let before = request.computed;
+        request.computed += tokens;
+        if self.kv.is_paged() {
+            self.kv.take(self.kv.blocks_for(request.computed) - self.kv.blocks_for(before));
+        }
+        self.kv.add_tokens(u64::from(tokens));
+        let kind = std::mem::replace(&mut request.kind, RowKind::Running);
+        let is_last = tokens == to_compute;
+        self.draft.chunks.push(Chunk { slot, stamp: request.stamp, tokens, before, is_last, kind });
+    }
+
+    /// The same for a whole prompt in a rectangular batch, filled up to `padded` tokens; its row stays as long as the batch.
+    pub fn prefill_padded(&mut self, slot: Slot, padded: u32) {
+        let tokens = self.uncomputed(slot);
+        self.prefill(slot, tokens);
+        let (own, padded) = (u64::from(tokens), u64::from(padded));
+        let waste = &mut self.draft.padding;
+        waste.prefill_tokens += padded - own;
+        waste.prefill_context_tokens += padded - own;
+        waste.prefill_attention += padded * padded - own * own;
+        waste.prefill_squares += padded * padded - own * own;
+        self.padding.context += padded - own;
+    }
+
+    /// The next step gives a token to everybody who decodes.
+    pub fn decode(&mut self) {
+        self.draft.decode = self.decoding.rows > 0;
+    }
+
+    /// Whether the next step computes part of a prompt.
+    pub fn has_prefill(&self) -> bool {
+        !self.draft.chunks.is_empty()
+    }
+
+    /// The next step takes so much longer: a transfer over PCIe, the CPU's work.
+    pub fn delay(&mut self, extra: SimDuration) {
+        self.draft.extra += extra;
+    }
+
+    /// Throws a running request out; what was computed of it is lost, and it waits at the front of the queue.
+    pub fn preempt(&mut self, slot: Slot) {
+        self.leave_batch(slot);
+        let computed = self.requests[slot as usize].computed;
+        self.free_kv(slot);
+        let request = &mut self.requests[slot as usize];
+        request.computed = 0;
+        request.stage = Stage::Waiting;
+        request.life.num_lost_tokens += u64::from(computed);
+        request.life.recompute_until = request.life.recompute_until.max(computed);
+        self.kv.remove_tokens(u64::from(computed));
+        self.throw_out(slot);
+        self.queue.push_front(slot, &self.requests[slot as usize]);
+    }
+
+    /// Moves the KV of a running request to host memory.
+    pub fn swap_out(&mut self, slot: Slot) {
+        self.leave_batch(slot);
+        self.free_kv(slot);
+        let request = &mut self.requests[slot as usize];
+        request.stage = Stage::SwappedOut;
+        let computed = request.computed;
+        self.kv.remove_tokens(u64::from(computed));
+        self.throw_out(slot);
+        self.swapped.push(slot);
+    }
+
+    /// Brings it back: it decodes, or goes on with its prompt, in the next step.
+    ///
+    /// # Panics
+    /// If it is not in host memory, or there are no blocks for it.
+    pub fn swap_in(&mut self, slot: Slot) {
+        let place = self.swapped.iter().position(|&other| other == slot).expect("a request in host memory");
+        self.swapped.remove(place);
+        let to_compute = self.uncomputed(slot);
+        let request = &mut self.requests[slot as usize];
+        if self.kv.is_paged() {
+            self.kv.take(self.kv.blocks_for(request.computed));
+        }
+        self.kv.add_tokens(u64::from(request.computed));
+        request.stamp = self.next_stamp;
+        self.next_stamp += 1;
+        self.running.push(slot);
+        let elapsed = request.life.elapsed(self.now);
+        request.life.ttft.preemption += elapsed;
+        request.stage = Stage::Prefilling;
+        if to_compute == 1 && request.outputs > 0 {
+            self.join_decoding(slot);
+        }
+    }
+
+    fn throw_out(&mut self, slot: Slot) {
+        let request = &mut self.requests[slot as usize];
+        request.life.num_preemptions += 1;
+        request.life.thrown_out.get_or_insert(self.now);
+        self.totals.num_preemptions += 1;
+        self.draft.preempted.push(request.index);
+    }
+
+    /// Gives back the blocks of a request; the default of what happens when one leaves.
+    pub fn free_kv(&mut self, slot: Slot) {
+        let request = &mut self.requests[slot as usize];
+        if request.stage == Stage::SwappedOut {
+            return;
+        }
+        let blocks = if self.kv.is_paged() { self.kv.blocks_for(request.computed) } else { request.blocks };
+        request.blocks = 0;
+        self.kv.give_back(blocks);
+    }
+
+    /// The row of a request that leaves goes on computing for nobody, and keeps its blocks, until [`Self::end_batch`].
+    pub fn keep_row(&mut self, slot: Slot) {
+        let request = &mut self.requests[slot as usize];
+        self.padding.rows += 1;
+        self.padding.context += u64::from(request.computed) + 1;
+        self.padding.blocks += std::mem::take(&mut request.blocks);
+    }
+
+    /// The rectangular batch is over: rows that computed for nobody vanish and give back their blocks.
+    pub fn end_batch(&mut self) {
+        let Padding { blocks, .. } = std::mem::take(&mut self.padding);
+        self.kv.give_back(blocks);
+    }
+
+    // ---- what the framework does ----
+
+    /// Why the server's front door refuses the request: nothing to compute, or no room for an output token.
+    pub(super) fn too_long(&self, spec: &RequestSpec) -> Option<Rejection> {
+        (spec.num_prompt_tokens == 0 || spec.num_prompt_tokens >= self.longest).then_some(Rejection::TooLong)
+    }
+
+    /// A request reaches the input queue.
+    pub(super) fn insert(&mut self, arrival: Arrival) -> Slot {
+        let request = Request::new(arrival, self.longest);
+        if let Some(slot) = self.free_slots.pop() {
+            self.requests[slot as usize] = request;
+            slot
+        } else {
+            self.requests.push(request);
+            (self.requests.len() - 1) as Slot
+        }
+    }
+
+    /// It leaves the input queue and joins the waiting queue.
+    pub(super) fn enqueue(&mut self, slot: Slot) {
+        let request = &mut self.requests[slot as usize];
+        request.stage = Stage::Waiting;
+        request.life.queued = Some(self.now);
+        self.queue.push_back(slot, request);
+    }
+
+    /// It decodes from the next decode step on.
+    pub(super) fn join_decoding(&mut self, slot: Slot) {
+        let request = &mut self.requests[slot as usize];
+        request.stage = Stage::Decoding;
+        request.joined = self.decoding.launched;
+        self.kv.join(request.joined, request.computed);
+        self.decoding.join(slot, request);
+    }
+
+    /// Writes down what decoding did to a request, which stops.
+    fn part_decoding(&mut self, slot: Slot) {
+        let (computed, outputs) = (self.computed(slot), self.outputs(slot));
+        let request = &mut self.requests[slot as usize];
+        self.kv.part(request.joined, request.computed);
+        self.decoding.part(request, computed);
+        (request.computed, request.outputs) = (computed, outputs);
+        if self.decoding.landed > request.joined {
+            request.life.last_token = self.decoding.last_end;
+        }
+        request.stage = Stage::Prefilling;
+    }
+
+    /// Takes a request out of the running list, its counts written down.
+    fn leave_batch(&mut self, slot: Slot) {
+        if self.request(slot).stage == Stage::Decoding {
+            self.part_decoding(slot);
+        }
+        let place = self.running.iter().position(|&other| other == slot).expect("a running request");
+        self.running.remove(place);
+    }
+
+    /// A request leaves the engine. Its blocks are still there: the policy says what becomes of them.
+    pub(super) fn withdraw(&mut self, slot: Slot) {
+        match self.request(slot).stage {
+            Stage::Prefilling | Stage::Decoding => self.leave_batch(slot),
+            Stage::Waiting => self.queue.remove(slot, &self.requests[slot as usize]),
+            Stage::SwappedOut => self.swapped.retain(|&other| other != slot),
+            Stage::Inbox | Stage::Gone => {}
+        }
+    }
+
+    /// Its slot is free again.
+    pub(super) fn forget(&mut self, slot: Slot) {
+        let request = &mut self.requests[slot as usize];
+        debug_assert_eq!(request.blocks, 0, "request {} leaves and holds blocks", request.index);
+        request.stage = Stage::Gone;
+        self.totals.num_departed += 1;
+        self.free_slots.push(slot);
+    }
+
+    pub(super) fn has_unfinished(&self) -> bool {
+        self.queue.len() + self.running.len() + self.swapped.len() > 0
+    }
+
+    pub(super) fn gauges(&self) -> EngineGauges {
+        EngineGauges {
+            num_waiting: (self.queue.len() + self.swapped.len()) as u32,
+            num_running: self.running.len() as u32,
+            used_blocks: self.kv.used_blocks(),
+            held_blocks: self.kv.held_blocks(),
+            held_tokens: self.kv.held_tokens(),
+        }
+    }
+
+    /// The slots of all requests that have not left.
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        (0..self.requests.len() as Slot).filter(|&slot| self.request(slot).stage != Stage::Gone)
+    }
+
+    /// Checks invariants 3 and 4 between two steps: requests, tokens and blocks add up.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let count = |stage| self.slots().filter(|&slot| self.request(slot).stage == stage).count();
+        let running = count(Stage::Prefilling) + count(Stage::Decoding);
+        if running != self.running.len() || count(Stage::Decoding) as u64 != self.decoding.rows {
+            return Err(format!("{running} requests run, {} are listed", self.running.len()));
+        }
+        if count(Stage::Waiting) != self.queue.len() || count(Stage::SwappedOut) != self.swapped.len() {
+            return Err(format!("{} requests are in the queue, which is wrong", self.queue.len()));
+        }
+        let in_memory = |&slot: &Slot| self.request(slot).stage != Stage::SwappedOut;
+        let tokens: u64 = self.slots().filter(in_memory).map(|slot| u64::from(self.computed(slot))).sum();
+        if tokens != self.kv.held_tokens() {
+            return Err(format!("{} held tokens are counted, requests hold {tokens}", self.kv.held_tokens()));
+        }
+        let of_requests: u64 = self.slots().filter(in_memory).map(|slot| u64::from(self.blocks(slot))).sum();
+        let blocks = of_requests + u64::from(self.padding.blocks);
+        if blocks != self.kv.held_blocks() || self.kv.used_blocks() > self.kv.num_blocks() {
+            return Err(format!("{} held blocks are counted, requests hold {blocks}", self.kv.held_blocks()));
+        }
+        let context: u64 = self
+            .running
+            .iter()
+            .filter(|&&slot| self.request(slot).stage == Stage::Decoding)
+            .map(|&slot| u64::from(self.computed(slot)) + 1)
+            .sum();
+        if context != self.decoding.context {
+            return Err(format!(
+                "a context of {} is counted, requests have {context}",
+                self.decoding.context
+            ));
+        }
+        Ok(())
+    }
+}
