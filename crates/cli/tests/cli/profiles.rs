@@ -90,7 +90,7 @@ fn requests_alone_give_a_profile_that_predicts_another_load() {
         let change = profile.map(|profile| format!("server.profile={profile}"));
         let mut arguments = busier.to_vec();
         if let Some(change) = &change {
-            arguments.extend(["--set", change]);
+            arguments.extend(["--set", change.as_str()]);
         }
         let summary = summary(&bench, &arguments);
         ["mean_ttft_ms", "mean_tpot_ms"].map(|figure| summary[figure].as_f64().expect("a figure"))
