@@ -84,6 +84,9 @@ impl RunReport<'_> {
                 Rejection::KvFull => format!("{of_all}: the KV cache was full when they arrived"),
                 Rejection::NeverFits => format!("{of_all}: the whole KV cache would not hold them"),
                 Rejection::QueueFull => format!("{of_all}: `queue_limit` requests waited already"),
+                Rejection::ContextExceeded => {
+                    format!("{of_all}: the KV cache ran out while they ran, and the server gave them up with an error")
+                }
             }
         }));
         let n = self.metrics.ttft_ms.count;

@@ -24,16 +24,19 @@
 
 mod decoding;
 pub mod engines;
+mod hold;
 mod kv;
 mod landing;
 mod policy;
 mod queue;
 mod replica;
 mod request;
+mod retract;
 mod runs;
 mod state;
 #[cfg(test)]
 mod test_schedules;
+mod tokens;
 
 use serde::{Deserialize, Serialize};
 
@@ -63,11 +66,14 @@ pub enum Rejection {
     NeverFits,
     /// Too many waited already.
     QueueFull,
+    /// The KV cache ran out while it ran, and the server gave it up with an error.
+    ContextExceeded,
 }
 
 impl Rejection {
     /// All reasons, in the order in which results list them.
-    pub const ALL: [Self; 4] = [Self::TooLong, Self::KvFull, Self::NeverFits, Self::QueueFull];
+    pub const ALL: [Self; 5] =
+        [Self::TooLong, Self::KvFull, Self::NeverFits, Self::QueueFull, Self::ContextExceeded];
 
     /// As it stands in files.
     pub fn name(self) -> &'static str {
@@ -76,6 +82,7 @@ impl Rejection {
             Self::KvFull => "kv_full",
             Self::NeverFits => "never_fits",
             Self::QueueFull => "queue_full",
+            Self::ContextExceeded => "context_exceeded",
         }
     }
 }
