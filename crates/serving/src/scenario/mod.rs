@@ -5,6 +5,7 @@
 //! deployment copies over.
 
 mod bounds;
+mod doors;
 mod locate;
 mod plan;
 mod requests;
@@ -14,6 +15,7 @@ mod uncertainty;
 mod workload;
 mod zoo;
 
+pub use doors::AdmissionSettings;
 pub use locate::ScenarioError;
 pub use plan::{ClassInfo, WorkloadPlan, plan};
 pub use resolve::{Beside, KvSource, LedgerEntry, Resolved, Treatment, resolve, resolve_with_files};
@@ -31,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::SchedulingPolicy;
 use crate::router::RouterPolicy;
 use crate::step_time::{CurveCoefficients, LinearCoefficients};
-use crate::zoo::Order;
+use crate::zoo::{Order, QueueSettings};
 use crate::zoo::engines::{dynamic, orca, reserve, static_batching};
 
 /// A scenario file.
@@ -145,6 +147,12 @@ pub struct Server {
     /// An engine other than vLLM V1 turns requests away while so many wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_limit: Option<u32>,
+    /// What the order of the queue can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueSettings>,
+    /// Who may join the queue of an engine other than vLLM V1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admission: Option<AdmissionSettings>,
     /// Flags of the engine `reserve`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserve: Option<reserve::Settings>,

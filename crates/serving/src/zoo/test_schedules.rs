@@ -77,14 +77,13 @@ impl Bench {
 
     /// Plays requests given as (arrival in s, prompt tokens, output tokens).
     pub(super) fn play(&self, requests: &[(f64, u32, u32)]) -> Seen {
-        let specs: Vec<_> = requests
-            .iter()
-            .map(|&(at, prompt, output)| {
-                let arrival = SimTime::ZERO + SimDuration::from_secs_f64(at).expect("a time");
-                Ok(RequestSpec::new(arrival, prompt, output))
-            })
-            .collect();
-        let simulation = Simulation::new(&self.config, Box::new(specs.into_iter()), Seen::default());
+        self.play_specs(requests.iter().map(|&request| spec(request)).collect())
+    }
+
+    /// Plays requests that say what their prompts consist of.
+    pub(super) fn play_specs(&self, specs: Vec<RequestSpec>) -> Seen {
+        let workload = Box::new(specs.into_iter().map(Ok));
+        let simulation = Simulation::new(&self.config, workload, Seen::default());
         let (end, seen) = simulation.expect("a legal configuration").run().expect("a run");
         assert_eq!(end.stalled, None);
         seen
@@ -95,6 +94,17 @@ impl Bench {
     pub(super) fn schedule(&self, requests: &[(f64, u32, u32)]) -> Vec<String> {
         self.play(requests).steps.iter().map(line).collect()
     }
+}
+
+/// A request given as (arrival in s, prompt tokens, output tokens).
+pub(super) fn spec((at, prompt, output): (f64, u32, u32)) -> RequestSpec {
+    let arrival = SimTime::ZERO + SimDuration::from_secs_f64(at).expect("a time");
+    RequestSpec::new(arrival, prompt, output)
+}
+
+/// The steps of a run, one line each.
+pub(super) fn lines(seen: &Seen) -> Vec<String> {
+    seen.steps.iter().map(line).collect()
 }
 
 fn line(step: &StepRecord) -> String {
