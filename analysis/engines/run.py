@@ -7,22 +7,31 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import chart  # noqa: E402
 from study import Study, figure  # noqa: E402
 
-# Name, engine, its own flags. An engine joins the study with a line here.
+KV_TOKENS = 32_768
+
+
+def kv(block_size):
+    """A KV cache of so many tokens for everybody; one block is the null block."""
+    return [f"server.block_size={block_size}", f"server.num_gpu_blocks={KV_TOKENS // block_size + 1}"]
+
+
+# Name, engine, its own flags: 64 seats, or as many rows of 2,048 tokens as the KV cache holds. An engine joins the study with a
+# line here.
 ENGINES = [
-    ("static", "static", ["server.static.batch_size=32"]),
-    ("dynamic", "dynamic", ["server.dynamic.max_batch_size=32"]),
-    ("reserve (loss)", "reserve", ["server.reserve.max_batch_size=32"]),
-    ("orca", "orca", ["server.orca.max_batch_size=32"]),
-    ("orca, 2^n oracle", "orca", ["server.orca.max_batch_size=32", 'server.orca.reservation="oracle_pow2"']),
-    ("vllm-v1", "vllm-v1", ["server.max_num_seqs=32", 'server.engine_version="0.22"', "server.enable_prefix_caching=false"]),
+    ("static", "static", [*kv(1), "server.static.batch_size=16"]),
+    ("dynamic", "dynamic", [*kv(1), "server.dynamic.max_batch_size=16"]),
+    ("reserve (loss)", "reserve", [*kv(1), "server.reserve.max_batch_size=64"]),
+    ("orca", "orca", [*kv(1), "server.orca.max_batch_size=64"]),
+    ("orca, 2^n oracle", "orca", [*kv(1), "server.orca.max_batch_size=64", 'server.orca.reservation="oracle_pow2"']),
+    ("vllm-v1", "vllm-v1", [*kv(16), "server.max_num_seqs=64", 'server.engine_version="0.22"', "server.enable_prefix_caching=false"]),
 ]
-RATES = [0.5, 1, 2, 4, 6, 8, 10]
-# Mean 150 tokens; no maximum, so that the spread is what it says.
+RATES = [0.05, 0.2, 0.5, 1, 2, 4, 6, 8, 10, 12, 14, 16]
+# Mean 150 tokens; prompt and output together end at the longest sequence of 2048.
 SPREADS = [
     ("0", '{ dist = "constant", tokens = 150 }'),
-    ("0.5", '{ dist = "gamma", mean = 150, cv = 0.5, max = 1500 }'),
-    ("1", '{ dist = "gamma", mean = 150, cv = 1.0, max = 1500 }'),
-    ("1.5", '{ dist = "gamma", mean = 150, cv = 1.5, max = 1500 }'),
+    ("0.5", '{ dist = "gamma", mean = 150, cv = 0.5 }'),
+    ("1", '{ dist = "gamma", mean = 150, cv = 1.0 }'),
+    ("1.5", '{ dist = "gamma", mean = 150, cv = 1.5 }'),
 ]
 REPLICATIONS = 10
 

@@ -6,6 +6,8 @@
 
 mod bounds;
 mod doors;
+#[cfg(test)]
+mod doors_tests;
 mod locate;
 mod plan;
 mod requests;
@@ -33,8 +35,8 @@ use serde::{Deserialize, Serialize};
 use crate::engine::SchedulingPolicy;
 use crate::router::RouterPolicy;
 use crate::step_time::{CurveCoefficients, LinearCoefficients};
-use crate::zoo::{Order, QueueSettings};
 use crate::zoo::engines::{dynamic, orca, reserve, static_batching};
+use crate::zoo::{Order, QueueSettings};
 
 /// A scenario file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
