@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Sweep(SweepArgs),
     /// Find the largest rate or concurrency, or the fewest replicas, that keep objectives, with a confidence
     Capacity(CapacityArgs),
+    /// Set analytical models beside the simulation: each figure with its interval and each model's error
+    Predict(PredictArgs),
     /// Make a scenario of another tool's workload file, and show what was understood and what not
     Import(ImportArgs),
     /// Replay golden schedules of the real vLLM scheduler, step by step
@@ -253,6 +255,68 @@ pub(crate) struct CapacityArgs {
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kendall predict                                    the embedded quick start: theory, simulation, errors
+  kendall predict scenarios/quickstart.toml --set workload.arrivals.rate_per_s=16 --replications 20
+  kendall predict --no-simulation --json             theory only
+  kendall predict --sweep --out results              against load: a table, CSV, and curves over points as SVG
+  kendall predict --sweep=0.3,0.6,0.9                the same at these shares of the capacity
+  kendall predict --ladder                           which assumption costs how much
+
+docs/predict.md explains the report, docs/theory-paged.md the models.
+
+Exit codes: 0 ok, 1 no model applies or a file cannot be written, 2 invalid input, 130 interrupted.")]
+pub(crate) struct PredictArgs {
+    /// Scenario file (TOML); without one, the embedded quick start
+    pub scenario: Option<PathBuf>,
+    /// Change a key of the scenario, for instance `server.max_num_seqs=32`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Replications of the simulation
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), default_value_t = 10)]
+    pub replications: u32,
+    /// Confidence of the intervals, such as `0.95` or `95%`
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.95")]
+    pub confidence: f64,
+    /// Theory only
+    #[arg(long)]
+    pub no_simulation: bool,
+    /// Theory and simulation at several loads: shares of the capacity that theory gives
+    #[arg(long, value_name = "LOADS", num_args = 0..=1, require_equals = true,
+          default_missing_value = "0.1,0.3,0.5,0.6,0.7,0.8,0.9", value_parser = loads)]
+    pub sweep: Option<Loads>,
+    /// The error-attribution ladder: from a case where theory is exact, assumptions fall one by one
+    #[arg(long, conflicts_with_all = ["sweep", "no_simulation"])]
+    pub ladder: bool,
+    /// Write the report, CSV and plots into this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Seed of all random numbers [default: the scenario's, or 0]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Threads; the result does not depend on it [default: one for each core]
+    #[arg(long, value_name = "T", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Arrivals over capacity, at several points.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Loads(pub Vec<f64>);
+
+fn loads(text: &str) -> Result<Loads, String> {
+    let load = |part: &str| part.trim().parse::<f64>().ok().filter(|load| *load > 0.0 && *load <= 10.0);
+    let all: Option<Vec<f64>> = text.split(',').map(load).collect();
+    all.map(Loads).ok_or_else(|| "write loads as shares of the capacity, such as `0.3,0.6,0.9`".into())
 }
 
 /// What `kendall capacity` looks for.

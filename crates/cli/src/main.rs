@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Validate(validate) => commands::validate(&validate),
         Command::Sweep(sweep) => commands::sweep(&sweep),
         Command::Capacity(capacity) => commands::capacity(&capacity),
+        Command::Predict(predict) => commands::predict(&predict),
         Command::Import(import) => commands::import(&import),
         Command::Conformance(conformance) => commands::conformance(&conformance),
         Command::Catalog(catalog) => commands::catalog(&catalog),

@@ -88,6 +88,9 @@ impl RunReport<'_> {
                 Rejection::KvPromised => format!("{of_all}: the KV cache was promised to those inside"),
                 Rejection::SloMiss => format!("{of_all}: their first tokens were expected beyond `ttft_ms`"),
                 Rejection::PolicyTable => format!("{of_all}: the admission table did not let them in"),
+                Rejection::ContextExceeded => {
+                    format!("{of_all}: the KV cache ran out while they ran, and the server gave them up with an error")
+                }
             }
         }));
         let n = self.metrics.ttft_ms.count;

@@ -84,8 +84,15 @@ impl Sweep<'_> {
     }
 
     fn verdict(&self) -> Verdict {
-        let with = |wanted: &str| self.points.iter().filter(|point| status(point) == wanted).count();
-        let (overloaded, near) = (with("overloaded"), with("near capacity"));
+        let mut statuses: Vec<(&str, usize)> = Vec::new();
+        for point in self.points {
+            match statuses.iter_mut().find(|(known, _)| *known == status(point)) {
+                Some((_, count)) => *count += 1,
+                None => statuses.push((status(point), 1)),
+            }
+        }
+        let statuses: Vec<String> =
+            statuses.iter().map(|(status, count)| format!("{count} {status}")).collect();
         let kept: Vec<String> = self
             .points
             .iter()
@@ -115,11 +122,7 @@ impl Sweep<'_> {
                 (true, n) if n == self.points.len() => Level::Good,
                 (true, _) => Level::Mixed,
             },
-            headline: format!(
-                "{} points: {} stable, {near} near capacity, {overloaded} overloaded",
-                self.points.len(),
-                with("completed")
-            ),
+            headline: format!("{} points: {}", self.points.len(), statuses.join(", ")),
             question: None,
             answer,
             warnings: warnings.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -185,8 +188,9 @@ impl Sweep<'_> {
             .points
             .iter()
             .map(|point| {
-                let others: Vec<String> = (1..self.keys.len()).map(|key| self.value(point, key)).collect();
-                let name = others.join(", ");
+                let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
+                let other = |key: usize| format!("{} {}", last(self.keys[key]), self.value(point, key));
+                let name = (1..self.keys.len()).map(other).collect::<Vec<_>>().join(", ");
                 series.iter().position(|known| *known == name).unwrap_or_else(|| {
                     series.push(name);
                     series.len() - 1

@@ -61,9 +61,10 @@ impl NumberInSystem {
             self.seen.push(self.now);
             if self.seen.len() == MOST {
                 self.seen = self.seen.iter().copied().step_by(2).collect();
-                self.spacing = self.spacing * 2;
+                self.spacing = SimDuration::from_ps(self.spacing.as_ps().saturating_mul(2));
             }
-            self.next = SimTime::ZERO + self.spacing * self.seen.len() as u64;
+            // Beyond the horizon there is nothing more to see.
+            self.next = SimTime::from_ps(self.spacing.as_ps().saturating_mul(self.seen.len() as u64));
         }
     }
 

@@ -16,6 +16,8 @@ const ITL_BATCH: u64 = 128;
 /// Stands for a latency that a request does not have.
 const NONE: u64 = u64::MAX;
 const NS_A_MS: f64 = 1e6;
+/// Largest relative width of a bucket of a batch.
+const BATCH_RESOLUTION: f64 = 1.0 / 128.0;
 
 /// Time to first token, time per output token, end to end, queue.
 const KEPT: usize = 4;
@@ -30,6 +32,8 @@ pub struct RunLatencies {
     schedule: Schedule,
     /// `None` with several replicas: one may be told of its tokens later than another of a departure.
     itl: Option<(RunBatches, Schedule)>,
+    /// Whether a batch of token gaps ends with the step that is being told of.
+    itl_ends: bool,
 }
 
 /// When batches end.
@@ -76,6 +80,7 @@ impl RunLatencies {
             kept: Default::default(),
             schedule: Schedule { every: BATCH, next: ONE_BY_ONE },
             itl: (replicas == 1).then(|| (RunBatches::default(), every)),
+            itl_ends: false,
         }
     }
 
@@ -129,12 +134,34 @@ impl RunLatencies {
             self.schedule.advance(paired);
         }
         self.next = self.schedule.next;
-        if let Some((batches, schedule)) = &mut self.itl {
+        if let Some((_, schedule)) = &mut self.itl {
             if self.departed == schedule.next {
-                let paired = batches.close(totals(metrics.itl()), counts(metrics.itl()));
-                schedule.advance(paired);
+                self.itl_ends = true;
+                schedule.next += schedule.every;
             }
             self.next = self.next.min(schedule.next);
+        }
+    }
+
+    /// A step is over, and `metrics` have been told of all of it. The tokens of one step are told of in another order when it
+    /// is computed by itself, so batches of them end here and not with a departure.
+    #[inline]
+    pub fn step_over(&mut self, metrics: &RunMetrics) {
+        if self.itl_ends {
+            self.end_of_itl_batch(metrics);
+        }
+    }
+
+    #[cold]
+    fn end_of_itl_batch(&mut self, metrics: &RunMetrics) {
+        self.itl_ends = false;
+        if let Some((batches, schedule)) = &mut self.itl
+            && batches.close(totals(metrics.itl()), counts(metrics.itl()))
+        {
+            // The end that was set a moment ago is that of a batch of the old length.
+            schedule.next += schedule.every;
+            schedule.every *= 2;
+            self.next = self.schedule.next.min(schedule.next);
         }
     }
 
@@ -155,13 +182,18 @@ impl RunLatencies {
     }
 }
 
-/// Ends of buckets may lie beyond the smallest and the largest observation.
+/// The metric's own quantiles are finer than those of batches: the ends move by what they say of the estimate, by a bucket
+/// of a batch at most, and stay within what was observed.
 fn within(metric: &LatencyMetric, mut intervals: RunIntervals) -> RunIntervals {
     let Some((min, max)) = metric.tally().min().zip(metric.tally().max()) else { return intervals };
-    let clamp = |value: f64| value.clamp(min.as_millis_f64(), max.as_millis_f64());
+    let (min, max) = (min.as_millis_f64(), max.as_millis_f64());
     for interval in intervals.percentiles.iter_mut().flatten() {
-        interval.estimate = clamp(interval.estimate);
-        (interval.low, interval.high) = (clamp(interval.low), clamp(interval.high));
+        let finer = metric.quantile_ms(interval.p).filter(|_| interval.estimate > 0.0);
+        let ratio = finer.map_or(1.0, |finer| finer / interval.estimate);
+        let ratio = ratio.clamp(1.0 - BATCH_RESOLUTION, 1.0 + BATCH_RESOLUTION);
+        for end in [&mut interval.estimate, &mut interval.low, &mut interval.high] {
+            *end = (*end * ratio).clamp(min, max);
+        }
     }
     intervals
 }

@@ -39,7 +39,10 @@ impl Stability {
         });
         let drift = growth.unwrap_or_else(|| "the run is too short to tell whether the queue grows".into());
         match self.verdict {
-            Verdict::Stable { .. } => format!("{drift} and returns{}", self.device_time()),
+            // From an empty start the number grows to its level, which is no drift.
+            Verdict::Stable { .. } => {
+                format!("the number in the system keeps returning{}", self.device_time())
+            }
             Verdict::NearCapacity { .. } => {
                 format!("{drift}: whether it returns cannot be told, run longer{}", self.device_time())
             }

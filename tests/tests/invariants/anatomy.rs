@@ -81,7 +81,7 @@ fn the_run_says_the_same(anatomy: &Anatomy) -> Verdict {
         return Ok(());
     }
     let said = record.ttft_parts;
-    let queue = [Part::StepBoundary, Part::SeatWait, Part::BudgetWait, Part::KvWait];
+    let queue = [Part::StepBoundary, Part::SeatWait, Part::BudgetWait, Part::KvWait, Part::RuleWait];
     let found = [
         parts.get(Part::FrontEnd),
         parts.sum_of(&queue),

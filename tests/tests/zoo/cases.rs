@@ -4,8 +4,9 @@ use kendall_des::{SimDuration, SimTime};
 use kendall_serving::zoo::engines::Engine;
 use kendall_serving::zoo::{Admission, KvReservation, Order, TokenBucket, TtftLimits};
 use kendall_serving::{
-    CurveCoefficients, CurveSteps, EngineConfig, LinearCoefficients, RequestSpec, RequestStatus,
-    RouterConfig, RouterPolicy, SessionTurn, SimulationConfig, StepTimeModel, ZooConfig,
+    CurveCoefficients, CurveSteps, EngineConfig, LinearCoefficients, PromptContent, RequestSpec,
+    RequestStatus, RouterConfig, RouterPolicy, SessionTurn, SimulationConfig, StepTimeModel, TokenSegment,
+    TokenStream, ZooConfig,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -52,7 +53,7 @@ pub(crate) fn scenarios(
                 },
                 ..ZooConfig::new(engine)
             };
-            let engine = EngineConfig {
+            let mut engine = EngineConfig {
                 max_num_seqs: zoo.engine.max_batch(),
                 max_num_batched_tokens: 100_000,
                 max_model_len,
@@ -62,11 +63,20 @@ pub(crate) fn scenarios(
                 zoo: Some(zoo),
                 ..EngineConfig::default()
             };
+            while too_small(&engine) {
+                engine.num_gpu_blocks += 1;
+            }
             let requests = build(&drafts, max_model_len);
             let front_end = SimDuration::from_ps(front_end);
             Scenario { config: SimulationConfig { engine, step_time, replicas, router, front_end }, requests }
         },
     )
+}
+
+/// Whether the KV cache is too small for a sequence of `max_model_len` and what the engine keeps free beside it.
+fn too_small(engine: &EngineConfig) -> bool {
+    let verdict = engine.zoo.as_ref().map(|zoo| zoo.validate(engine));
+    matches!(verdict, Some(Err(error)) if error.field == "max_model_len")
 }
 
 /// Orders that know output lengths are for engines that know them, too: invariant 7 is not asked of these.
@@ -138,6 +148,8 @@ struct Draft {
     prompt_share: u32,
     max_tokens: u32,
     priority: i32,
+    /// A text that the prompt begins with, and how much of it, in thousandths of the prompt.
+    text: Option<(u64, u32)>,
     /// Ticks from the arrival to the abort.
     abort: Option<u64>,
 }
@@ -148,12 +160,14 @@ fn drafts() -> impl Strategy<Value = Vec<Draft>> {
     let prompt_share = prop_oneof![1 => Just(1_000_u32), 8 => 0..=300_u32, 8 => 0..=999_u32];
     let max_tokens = prop_oneof![2 => Just(1_u32), 5 => 2..=12_u32, 3 => 1..=80_u32];
     let abort = prop_oneof![8 => Just(None), 2 => (0..=80_u64).prop_map(Some)];
-    let draft = (gap_ps, prompt_share, max_tokens, -1..=2_i32, abort).prop_map(
-        |(gap_ps, prompt_share, max_tokens, priority, abort)| Draft {
+    let text = prop::option::of((1..=2_u64, 0..=1_000_u32));
+    let draft = (gap_ps, prompt_share, max_tokens, -1..=2_i32, text, abort).prop_map(
+        |(gap_ps, prompt_share, max_tokens, priority, text, abort)| Draft {
             gap_ps,
             prompt_share,
             max_tokens,
             priority,
+            text,
             abort,
         },
     );
@@ -170,17 +184,25 @@ fn build(drafts: &[Draft], max_model_len: u32) -> Vec<RequestSpec> {
             let mut request = RequestSpec::new(SimTime::from_ps(now_ps), prompt, draft.max_tokens);
             request.priority = draft.priority;
             request.session = Some(SessionTurn { class: (prompt % 3) as u16, ..SessionTurn::new(0, 0) });
+            if let Some((text, share)) = draft.text {
+                let shared = prompt * share / 1_000;
+                request.prompt = PromptContent::Segments(Box::new([
+                    TokenSegment { stream: TokenStream::Shared(text), start: 0, len: shared },
+                    TokenSegment { stream: TokenStream::Own, start: 0, len: prompt - shared },
+                ]));
+            }
             request.abort = draft.abort.map(|ticks| SimTime::from_ps(now_ps + ticks * TICK_PS));
             request
         })
         .collect()
 }
 
-/// Of 100 scenarios some finish, abort and reject requests, wait, and take many steps without being asked.
-pub(crate) fn reach(scenarios: &impl Strategy<Value = Scenario>) {
+/// Of 100 scenarios some finish, abort, reject and preempt requests, wait, and take many steps without being asked.
+pub(crate) fn reach(scenarios: &impl Strategy<Value = Scenario>, particulars: Particulars) {
     let config = Config { rng_seed: RngSeed::Fixed(7), ..Config::default() };
     let mut runner = TestRunner::new(config);
-    let (mut finished, mut aborted, mut rejected, mut waited, mut in_runs) = (0, 0, 0, 0, 0);
+    let (mut finished, mut aborted, mut rejected, mut waited, mut in_runs, mut preempted) =
+        (0, 0, 0, 0, 0, 0);
     for _ in 0..100 {
         let scenario = scenarios.new_tree(&mut runner).expect("a case").current();
         let played = play(&scenario, false);
@@ -189,6 +211,7 @@ pub(crate) fn reach(scenarios: &impl Strategy<Value = Scenario>) {
         rejected += played.ended(RequestStatus::Rejected).count();
         waited += played.tape.gauges.iter().filter(|(_, _, gauges)| gauges.num_waiting > 0).count();
         in_runs += played.tape.runs;
+        preempted += played.tape.records.iter().filter(|record| record.num_preemptions > 0).count();
     }
     for (count, what) in [
         (finished, "finished"),
@@ -199,4 +222,5 @@ pub(crate) fn reach(scenarios: &impl Strategy<Value = Scenario>) {
     ] {
         assert!(count >= 10, "{count} {what} in 100 scenarios");
     }
+    assert_eq!(preempted >= 10, particulars.preempts, "{preempted} were preempted in 100 scenarios");
 }

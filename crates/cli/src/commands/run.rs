@@ -13,7 +13,7 @@ use kendall_report::{
 use kendall_serving::scenario::{Resolved, Server};
 use kendall_serving::{
     ClassGoodput, DecodeRun, Engine, EngineGauges, Observer, RequestRecord, RunMetrics, Simulation,
-    SimulationConfig, SimulationError, StepRecord, Workload,
+    SimulationConfig, SimulationError, StepRecord, Workload, ZooReplica,
 };
 use kendall_study::{NumberInSystem, RunLatencies, SAMPLE};
 use kendall_theory::output::Horizon;
@@ -275,6 +275,7 @@ impl Observer for Watcher {
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
         self.number.gauges(replica, now, gauges);
+        self.latencies.step_over(&self.metrics);
         if let Some(timeline) = &mut self.timeline {
             timeline.gauges(replica, now, gauges);
         }
@@ -289,7 +290,13 @@ impl Observer for Watcher {
 
     fn inspect(&mut self, replica: u32, engine: &Engine) {
         if let Some(timeline) = &mut self.timeline {
-            timeline.inspect(replica, engine);
+            timeline.totals(replica, &engine.totals());
+        }
+    }
+
+    fn inspect_zoo(&mut self, replica: u32, server: &ZooReplica) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.totals(replica, &server.totals());
         }
     }
 

@@ -20,6 +20,7 @@
 //! | `azure` | the Azure traces within 60 MB |
 //! | `capacity` | the capacity search |
 //! | `goodput` | classes, fairness, cost, energy |
+//! | `predict` | theory beside simulation, refusals, sweeps |
 //! | `replications` | `--replications`, `--precision` |
 //! | `sweep` | sweeps, killed and resumed |
 //! | `import` | files of other tools as scenarios |
@@ -41,6 +42,7 @@ mod import;
 mod keys;
 mod model_config;
 mod one_by_one;
+mod predict;
 mod profiles;
 mod program;
 mod replications;

@@ -197,8 +197,14 @@ impl<'a> Fitted<'a> {
     fn linear_ticks(&self, most: usize) -> Vec<f64> {
         let rough = (self.high - self.low) / most.max(1) as f64;
         let power = libm::pow(10.0, libm::floor(libm::log10(rough)));
-        let step = [1.0, 2.0, 5.0, 10.0].map(|step| step * power).into_iter().find(|&step| step >= rough);
-        let step = step.unwrap_or(10.0 * power);
+        let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
+        let wanted = steps.iter().position(|&step| step >= rough).unwrap_or(steps.len() - 1);
+        let ticks = self.multiples_of(steps[wanted]);
+        // Two ticks a step apart that is longer than the axis may both miss it.
+        if ticks.is_empty() { self.multiples_of(steps[wanted.saturating_sub(1)]) } else { ticks }
+    }
+
+    fn multiples_of(&self, step: f64) -> Vec<f64> {
         let first = libm::ceil(self.low / step - 1e-9) as i64;
         let last = libm::floor(self.high / step + 1e-9) as i64;
         (first..=last.min(first.saturating_add(50))).map(|n| n as f64 * step).collect()

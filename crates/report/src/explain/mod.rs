@@ -47,7 +47,7 @@ fn share(part: SimDuration, whole: SimDuration) -> f64 {
 fn colour(part: LatencyPart) -> u8 {
     match part {
         LatencyPart::FrontEnd | LatencyPart::StepBoundary => 7,
-        LatencyPart::SeatWait | LatencyPart::BudgetWait => 3,
+        LatencyPart::SeatWait | LatencyPart::BudgetWait | LatencyPart::RuleWait => 3,
         LatencyPart::KvWait | LatencyPart::Preempted | LatencyPart::Recompute => 1,
         LatencyPart::Prefill => 2,
         LatencyPart::Decode => 4,

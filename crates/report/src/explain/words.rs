@@ -53,6 +53,7 @@ fn waiting(anatomy: &Anatomy, usable_blocks: u32) -> Option<String> {
         (Part::SeatWait, "all seats (`max_num_seqs`) were taken"),
         (Part::BudgetWait, "the token budget of each step went to requests in front of it"),
         (Part::KvWait, "the head of the queue found too few free KV blocks"),
+        (Part::RuleWait, "the engine's rule let nobody in"),
     ]
     .into_iter()
     .filter(|&(part, _)| whole_life.get(part) > SimDuration::ZERO)

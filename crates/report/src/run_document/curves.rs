@@ -41,8 +41,10 @@ fn curve(source: &Source<'_>, id: &str, title: &str, values: &[(f64, f64)], limi
     // The tail is what limits are about.
     shares.extend((1..20).map(|i| 0.99 + 0.01 * f64::from(i) / 20.0));
     shares.sort_unstable_by(f64::total_cmp);
-    let points =
+    let mut points: Vec<(f64, f64)> =
         shares.into_iter().map(|share| (at(share), (share * (n - 1) as f64 + 1.0) / n as f64)).collect();
+    // Up to a limit that lies beyond all of them.
+    points.extend(limit.filter(|&limit| limit > at(1.0)).map(|limit| (limit, 1.0)));
     let mut layers = vec![Layer { label: String::new(), colour: 0, shape: Shape::Area(points) }];
     let bars = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)];
     let bars: Vec<_> = bars

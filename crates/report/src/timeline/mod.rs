@@ -6,7 +6,7 @@
 mod bins;
 
 use kendall_des::SimTime;
-use kendall_serving::{DecodeRun, Engine, EngineConfig, EngineGauges};
+use kendall_serving::{DecodeRun, EngineConfig, EngineGauges, EngineTotals};
 use serde::Serialize;
 
 use bins::Bins;
@@ -105,11 +105,11 @@ impl Timeline {
         self.bins.top(run.end, &after);
     }
 
-    /// The engine behind the gauges that were reported last.
-    pub fn inspect(&mut self, replica: u32, engine: &Engine) {
+    /// What the replica has counted by the gauges that were reported last.
+    pub fn totals(&mut self, replica: u32, totals: &EngineTotals) {
         let state = &mut self.replicas[replica as usize];
-        let total = engine.totals().num_preemptions;
-        self.bins.count(state.since, total - state.num_preemptions);
+        let total = totals.num_preemptions;
+        self.bins.count(state.since, total.saturating_sub(state.num_preemptions));
         state.num_preemptions = total;
     }
 

@@ -2,8 +2,8 @@
 //! counters, and one for requests with the phases of each.
 //!
 //! Format: *Trace Event Format* (Google, 2016): complete events `X`, counters `C`, nestable asynchronous events `b`, `e` and
-//! `n`, metadata `M`. Times are microseconds, as numbers with a fraction: a
-//! double keeps nanoseconds for a hundred days.
+//! `n`, metadata `M`. Times are
+//! microseconds with three decimals: a double keeps nanoseconds for a hundred days.
 //!
 //! Every event is written when it is known; memory does not grow with the run.
 
@@ -33,16 +33,19 @@ pub struct PerfettoTrace {
     failure: Option<io::Error>,
 }
 
-/// Microseconds.
-fn micros(ps: u64) -> Value {
-    const PS_PER_US: u64 = 1_000_000;
-    let text = format!("{}.{:06}", ps / PS_PER_US, ps % PS_PER_US);
+/// Microseconds with three decimals, cut off: whole nanoseconds.
+fn micros(ns: u64) -> Value {
+    let text = format!("{}.{:03}", ns / 1_000, ns % 1_000);
     // Digits and a point are a JSON number.
     serde_json::from_str(&text).unwrap_or(Value::Null)
 }
 
+fn whole_ns(time: SimTime) -> u64 {
+    time.as_ps() / 1_000
+}
+
 fn at(time: SimTime) -> Value {
-    micros(time.as_ps())
+    micros(whole_ns(time))
 }
 
 impl PerfettoTrace {
@@ -190,6 +193,8 @@ impl Observer for PerfettoTrace {
         }
         let pid = FIRST_REPLICA + step.replica;
         let (prefill, decode) = (step.shape.prefill_tokens, step.shape.decode_seqs);
+        // A nanosecond short: readers add times as doubles, and slices that overlap by rounding are dropped.
+        let dur_ns = (whole_ns(step.end) - whole_ns(step.start)).saturating_sub(1);
         let name = match (prefill, decode) {
             (0, _) => "decode",
             (_, 0) => "prefill",
@@ -197,7 +202,7 @@ impl Observer for PerfettoTrace {
         };
         self.event(&json!({
             "ph": "X", "cat": "step", "name": name, "pid": pid, "tid": 1,
-            "ts": at(step.start), "dur": micros((step.end - step.start).as_ps()),
+            "ts": at(step.start), "dur": micros(dur_ns),
             "args": {
                 "step": step.step,
                 "prefill_tokens": prefill,

@@ -28,6 +28,9 @@ impl<'a> Rules<'a> {
     /// is admitted after a preemption, beyond `max_num_seqs`, or without budget; otherwise the head of the queue found too
     /// few blocks. Without chunked prefill its prompt may also be longer than the rest of the budget.
     fn wait_for(&self, step: &StepRecord, record: &RequestRecord) -> LatencyPart {
+        if self.engine.zoo.is_some() {
+            return LatencyPart::RuleWait;
+        }
         let seats = self.engine.max_num_active_seqs.unwrap_or(self.engine.max_num_seqs);
         let tokens: u32 = step.rows.iter().map(|row| row.num_tokens).sum();
         let budget = self.engine.max_num_batched_tokens.saturating_sub(tokens);

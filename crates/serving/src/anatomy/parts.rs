@@ -20,6 +20,8 @@ pub enum LatencyPart {
     BudgetWait,
     /// In the waiting queue while the KV blocks that the head of the queue needs were not free.
     KvWait,
+    /// In the waiting queue by the rule of an engine other than vLLM: a batch that runs to its end, or is not full yet.
+    RuleWait,
     /// Its own prompt, as long as it would have taken in steps without others.
     Prefill,
     /// Its own output tokens after the first, as long as they would have taken in steps without others.
@@ -36,12 +38,13 @@ pub enum LatencyPart {
 
 impl LatencyPart {
     /// All parts, in the order in which a request meets them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::FrontEnd,
         Self::StepBoundary,
         Self::SeatWait,
         Self::BudgetWait,
         Self::KvWait,
+        Self::RuleWait,
         Self::Prefill,
         Self::Decode,
         Self::ChunkInterference,
@@ -58,6 +61,7 @@ impl LatencyPart {
             Self::SeatWait => "waiting for a seat",
             Self::BudgetWait => "waiting for token budget",
             Self::KvWait => "waiting for KV blocks",
+            Self::RuleWait => "waiting for the batch",
             Self::Prefill => "own prefill",
             Self::Decode => "own decode",
             Self::ChunkInterference => "others' prompt chunks",

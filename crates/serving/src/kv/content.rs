@@ -29,16 +29,7 @@ impl TokenKeys {
 
     /// The keys of request number `index` in the workload before any token is known.
     pub(crate) fn new(index: u64, num_prompt_tokens: u32, content: &PromptContent) -> Self {
-        let prompt = match content {
-            PromptContent::Unique => {
-                vec![TokenSegment { stream: TokenStream::Prompt(index), start: 0, len: num_prompt_tokens }]
-                    .into()
-            }
-            PromptContent::Segments(segments) => {
-                debug_assert_eq!(segments.iter().map(|s| s.len).sum::<u32>(), num_prompt_tokens);
-                merge(index, segments)
-            }
-        };
+        let prompt = prompt_runs(index, num_prompt_tokens, content);
         Self { prompt, output: TokenStream::Output(index), keys: Vec::new(), segment: 0, offset: 0 }
     }
 
@@ -71,6 +62,28 @@ impl TokenKeys {
     }
 }
 
+/// The runs of tokens that the prompt of request number `index` in the workload consists of: equal tokens, equal runs.
+pub(crate) fn prompt_runs(
+    index: u64,
+    num_prompt_tokens: u32,
+    content: &PromptContent,
+) -> Box<[TokenSegment]> {
+    match content {
+        PromptContent::Unique => {
+            Box::new([TokenSegment { stream: TokenStream::Prompt(index), start: 0, len: num_prompt_tokens }])
+        }
+        PromptContent::Segments(segments) => {
+            debug_assert_eq!(segments.iter().map(|s| s.len).sum::<u32>(), num_prompt_tokens);
+            merge(index, segments)
+        }
+    }
+}
+
+/// The key of the tokens of some runs alone, as that of a first block.
+pub(crate) fn key_of(runs: impl Iterator<Item = TokenSegment>) -> BlockKey {
+    runs.fold(ROOT, |key, run| chain(key, run.stream, run.start, run.len))
+}
+
 /// Drops empty runs, numbers the request's own ones and joins runs that continue each other, so that equal tokens have
 /// one description.
 fn merge(index: u64, segments: &[TokenSegment]) -> Box<[TokenSegment]> {
@@ -100,7 +113,7 @@ fn chain(key: BlockKey, stream: TokenStream, start: u32, len: u32) -> BlockKey {
 }
 
 /// One round of a multiplicative hash with the finaliser of `SplitMix64` (Steele, Lea, Flood, OOPSLA 2014).
-fn mix(state: u64, word: u64) -> u64 {
+pub(crate) fn mix(state: u64, word: u64) -> u64 {
     let mut z = (state ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -5,5 +5,5 @@ mod content;
 mod manager;
 
 pub use block_pool::{BlockId, BlockKey, BlockPool};
-pub(crate) use content::TokenKeys;
+pub(crate) use content::{TokenKeys, key_of, mix, prompt_runs};
 pub(crate) use manager::{Allocation, KvCacheManager, PrefixHit, RequestBlocks};

@@ -16,6 +16,7 @@ mod step_time;
 mod uncertainty;
 mod workload;
 mod zoo;
+mod zoo_flags;
 
 pub use doors::AdmissionSettings;
 pub use locate::ScenarioError;
@@ -35,7 +36,10 @@ use serde::{Deserialize, Serialize};
 use crate::engine::SchedulingPolicy;
 use crate::router::RouterPolicy;
 use crate::step_time::{CurveCoefficients, LinearCoefficients};
-use crate::zoo::engines::{dynamic, orca, reserve, static_batching};
+use crate::zoo::engines::{
+    deepspeed_fastgen, dynamic, llama_cpp, orca, reserve, sarathi, sglang, static_batching, tensorrt_llm,
+    tgi, vllm_v0,
+};
 use crate::zoo::{Order, QueueSettings};
 
 /// A scenario file.
@@ -167,6 +171,27 @@ pub struct Server {
     /// Flags of the engine `orca`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orca: Option<orca::Settings>,
+    /// Flags of the engine `vllm-v0`.
+    #[serde(rename = "vllm-v0", skip_serializing_if = "Option::is_none")]
+    pub vllm_v0: Option<vllm_v0::Settings>,
+    /// Flags of the engine `sarathi`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sarathi: Option<sarathi::Settings>,
+    /// Flags of the engine `deepspeed-fastgen`.
+    #[serde(rename = "deepspeed-fastgen", skip_serializing_if = "Option::is_none")]
+    pub deepspeed_fastgen: Option<deepspeed_fastgen::Settings>,
+    /// Flags of the engine `tensorrt-llm`.
+    #[serde(rename = "tensorrt-llm", skip_serializing_if = "Option::is_none")]
+    pub tensorrt_llm: Option<tensorrt_llm::Settings>,
+    /// Flags of the engine `sglang`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sglang: Option<sglang::Settings>,
+    /// Flags of the engine `tgi`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tgi: Option<tgi::Settings>,
+    /// Flags of the engine `llama-cpp`.
+    #[serde(rename = "llama-cpp", skip_serializing_if = "Option::is_none")]
+    pub llama_cpp: Option<llama_cpp::Settings>,
 }
 
 /// How requests are spread over replicas.
@@ -199,6 +224,27 @@ pub enum EngineName {
     /// Orca: iteration-level scheduling, the longest output reserved.
     #[serde(rename = "orca")]
     Orca,
+    /// vLLM before its V1 engine.
+    #[serde(rename = "vllm-v0")]
+    VllmV0,
+    /// Sarathi-Serve: stall-free batching.
+    #[serde(rename = "sarathi")]
+    Sarathi,
+    /// DeepSpeed-FastGen: Dynamic `SplitFuse`.
+    #[serde(rename = "deepspeed-fastgen")]
+    DeepspeedFastgen,
+    /// TensorRT-LLM: in-flight batching behind a capacity scheduler.
+    #[serde(rename = "tensorrt-llm")]
+    TensorrtLlm,
+    /// SGLang: radix prefix cache, prompts before decoding, retraction.
+    #[serde(rename = "sglang")]
+    Sglang,
+    /// Text Generation Inference: prompts apart from decoding, whole outputs reserved.
+    #[serde(rename = "tgi")]
+    Tgi,
+    /// llama.cpp's server: slots that keep their prompts.
+    #[serde(rename = "llama-cpp", alias = "llama.cpp")]
+    LlamaCpp,
 }
 
 /// Types of the KV cache's elements.

@@ -95,6 +95,16 @@ impl KvAccount {
         self.held_blocks -= u64::from(blocks);
     }
 
+    /// A request holds blocks that are in use already: those of a prefix that it shares.
+    pub fn share(&mut self, blocks: u32) {
+        self.held_blocks += u64::from(blocks);
+    }
+
+    /// It holds them no longer; others still do.
+    pub fn unshare(&mut self, blocks: u32) {
+        self.held_blocks -= u64::from(blocks);
+    }
+
     pub(super) fn add_tokens(&mut self, tokens: u64) {
         self.held_tokens += tokens;
     }
@@ -139,12 +149,24 @@ impl KvAccount {
         NewBlocks::new(&self.needs[phase..][..round], steps)
     }
 
-    /// Decode steps of `rows` requests for which there are certainly blocks: in so many each needs at most one block for
-    /// each block size of steps, and one more.
-    pub(super) fn steps_with_blocks(&self, rows: u64) -> u64 {
+    /// Decode steps of `rows` requests, from number `step` on, after each of which a block is still free: some engines want one
+    /// in hand.
+    pub(super) fn steps_with_blocks(&self, step: u64, rows: u64) -> u64 {
         if !self.is_paged() || rows == 0 {
             return u64::MAX;
         }
-        (u64::from(self.free_blocks()) / rows).saturating_sub(1) * u64::from(self.block_size)
+        // In as many steps as a block has tokens every request takes one.
+        let size = u64::from(self.block_size);
+        let spare = u64::from(self.free_blocks().saturating_sub(1));
+        let (rounds, mut left) = (spare / rows, spare % rows);
+        let mut steps = rounds * size;
+        for &needed in &self.needs[(step % size) as usize..][..size as usize] {
+            if u64::from(needed) > left {
+                break;
+            }
+            left -= u64::from(needed);
+            steps += 1;
+        }
+        steps
     }
 }

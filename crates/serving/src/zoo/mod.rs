@@ -28,6 +28,7 @@ mod by_class;
 mod decoding;
 mod draft;
 pub mod engines;
+mod hold;
 mod kv;
 mod landing;
 mod order;
@@ -38,10 +39,12 @@ mod policy_table;
 mod queue;
 mod replica;
 mod request;
+mod retract;
 mod runs;
 mod state;
 #[cfg(test)]
 mod test_schedules;
+mod tokens;
 
 use serde::{Deserialize, Serialize};
 
@@ -81,11 +84,13 @@ pub enum Rejection {
     SloMiss,
     /// The admission table said so.
     PolicyTable,
+    /// The KV cache ran out while it ran, and the server gave it up with an error.
+    ContextExceeded,
 }
 
 impl Rejection {
     /// All reasons, in the order in which results list them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::TooLong,
         Self::KvFull,
         Self::NeverFits,
@@ -94,6 +99,7 @@ impl Rejection {
         Self::KvPromised,
         Self::SloMiss,
         Self::PolicyTable,
+        Self::ContextExceeded,
     ];
 
     /// As it stands in files.
@@ -107,6 +113,7 @@ impl Rejection {
             Self::KvPromised => "kv_promised",
             Self::SloMiss => "slo_miss",
             Self::PolicyTable => "policy_table",
+            Self::ContextExceeded => "context_exceeded",
         }
     }
 }

@@ -248,7 +248,7 @@ impl ZooReplica {
             self.sleeps_until = None;
             let something_to_do = self.state.has_unfinished() || self.state.padding.blocks > 0;
             let idle = Plan::Sleep { until: None };
-            match if something_to_do { self.policy.plan(&mut self.state) } else { idle } {
+            match if something_to_do { self.plan(now, observer) } else { idle } {
                 Plan::Run { holds } => {
                     self.holds = holds;
                     if !self.take_off(now, observer.wants_steps()) {
@@ -261,6 +261,21 @@ impl ZooReplica {
         observer.gauges(self.id, now, self.state.gauges());
         observer.inspect_zoo(self.id, self);
         true
+    }
+
+    /// What the policy decides, once whoever it gave up has left.
+    fn plan(&mut self, now: SimTime, observer: &mut impl Observer) -> Plan {
+        loop {
+            let plan = self.policy.plan(&mut self.state);
+            let failed = std::mem::take(&mut self.state.failed);
+            if failed.is_empty() {
+                return plan;
+            }
+            for slot in failed {
+                self.abortable.remove(&self.state.request(slot).index);
+                self.depart(slot, RequestStatus::Rejected, now, observer);
+            }
+        }
     }
 
     /// The step that was put together runs.

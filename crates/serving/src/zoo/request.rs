@@ -6,6 +6,8 @@ use crate::engine::Arrival;
 use crate::record::{RequestRecord, RequestStatus, RowKind, TtftParts};
 use crate::request::{PromptContent, SessionTurn};
 
+use super::Rejection;
+
 /// Where a request is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -78,6 +80,8 @@ pub(super) struct Life {
     /// When it was thrown out, until it is given a token again.
     pub thrown_out: Option<SimTime>,
     pub preempted: SimDuration,
+    /// Why the server gave it up, if it did.
+    pub failure: Option<Rejection>,
 }
 
 impl Request {
@@ -112,6 +116,7 @@ impl Request {
                 recompute_until: 0,
                 thrown_out: None,
                 preempted: SimDuration::ZERO,
+                failure: None,
             },
         }
     }
@@ -131,6 +136,11 @@ impl Request {
         self.life.first_scheduled.is_some()
     }
 
+    /// Whether the server has given it up.
+    pub fn has_failed(&self) -> bool {
+        self.life.failure.is_some()
+    }
+
     pub(super) fn record(
         &self,
         status: RequestStatus,
@@ -143,7 +153,7 @@ impl Request {
             index: self.index,
             replica,
             status,
-            rejection: None,
+            rejection: life.failure,
             arrival: self.arrival,
             received: self.received,
             queued: life.queued,
@@ -172,6 +182,13 @@ impl Life {
         let elapsed = now - self.accounted;
         self.accounted = now;
         elapsed
+    }
+
+    /// A request that was thrown out is back after `elapsed`: a part of the time to its first token, if that is still to come.
+    pub(super) fn wait_of_preempted(&mut self, elapsed: SimDuration) {
+        if self.first_token.is_none() {
+            self.ttft.preemption += elapsed;
+        }
     }
 
     /// A token is delivered at `now`. Returns the time since the one before, if there was one.

@@ -36,7 +36,7 @@ impl ZooReplica {
         let until_end = self.state.decoding.next_end(&self.state.requests)? - in_flight;
         let further = until_end
             .min(self.holds)
-            .min(self.state.kv.steps_with_blocks(self.state.decoding.rows))
+            .min(self.state.kv.steps_with_blocks(self.state.decoding.launched, self.state.decoding.rows))
             .min(LONGEST_RUN);
         if further == 0 {
             return None;

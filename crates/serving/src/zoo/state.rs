@@ -31,6 +31,8 @@ pub struct State {
     pub(super) pace: Pace,
     running: Vec<Slot>,
     swapped: Vec<Slot>,
+    /// Requests that the policy gave up in its last call.
+    pub(super) failed: Vec<Slot>,
     pub(super) decoding: Decoding,
     pub(super) kv: KvAccount,
     pub(super) padding: Padding,
@@ -56,6 +58,7 @@ impl State {
             pace: Pace::default(),
             running: Vec::new(),
             swapped: Vec::new(),
+            failed: Vec::new(),
             decoding: Decoding::default(),
             kv: KvAccount::new(config.block_size, config.usable_blocks(), growth),
             padding: Padding::default(),
@@ -117,6 +120,25 @@ impl State {
         self.decoding.rows
     }
 
+    /// Whether a request is given a token by a decode step.
+    pub fn is_decoding(&self, slot: Slot) -> bool {
+        self.request(slot).stage == Stage::Decoding
+    }
+
+    /// The shape of a step in which everybody decodes and nothing else happens.
+    pub fn decode_shape(&self) -> BatchShape {
+        BatchShape {
+            decode_seqs: self.decoding.rows,
+            decode_context_tokens: self.decoding.context,
+            ..BatchShape::default()
+        }
+    }
+
+    /// How long a step takes.
+    pub fn step_time(&self, shape: &BatchShape) -> SimDuration {
+        self.step_time.step_time(shape)
+    }
+
     /// Decode steps so far: for policies that count them. (Calls of `plan` are no measure: runs of steps are skipped.)
     pub fn decode_steps(&self) -> u64 {
         self.decoding.launched
@@ -146,7 +168,13 @@ impl State {
 
     /// Blocks that it holds.
     pub fn blocks(&self, slot: Slot) -> u32 {
-        if self.kv.is_paged() { self.kv.blocks_for(self.computed(slot)) } else { self.request(slot).blocks }
+        self.held_with(slot, self.computed(slot))
+    }
+
+    /// Blocks that it holds with so many computed tokens: what was reserved for it, or, by page, what they fill if that is more.
+    fn held_with(&self, slot: Slot, computed: u32) -> u32 {
+        let reserved = self.request(slot).blocks;
+        if self.kv.is_paged() { self.kv.blocks_for(computed).max(reserved) } else { reserved }
     }
 
     /// Its true output length: for the textbook and for policies named `oracle_*` only (invariant 7).
@@ -201,22 +229,22 @@ impl State {
             self.totals.prefix_cache_hits += u64::from(cached);
         } else {
             request.kind = RowKind::Resumed;
-            life.ttft.preemption += elapsed;
+            life.wait_of_preempted(elapsed);
         }
         self.kv.add_tokens(u64::from(cached));
         self.running.push(slot);
     }
 
-    /// Reserves blocks for so many tokens in all; a policy looks at [`KvAccount::free_blocks`] first.
+    /// Reserves blocks for so many tokens in all; a policy looks at [`KvAccount::free_blocks`] first. An engine that takes
+    /// blocks by page may reserve those of a prompt that it computes in parts, and no more.
     ///
     /// # Panics
-    /// If they are not free, or the engine takes blocks by page.
+    /// If they are not free.
     pub fn reserve(&mut self, slot: Slot, tokens: u32) {
-        assert!(!self.kv.is_paged(), "an engine that reserves does not take blocks by page");
-        let request = &mut self.requests[slot as usize];
-        let more = self.kv.blocks_for(tokens).saturating_sub(request.blocks);
+        let held = self.blocks(slot);
+        let more = self.kv.blocks_for(tokens).saturating_sub(held);
         self.kv.take(more);
-        request.blocks += more;
+        self.requests[slot as usize].blocks = held + more;
     }
 
     /// The next step computes so many tokens of a request that runs, from where it stands.
@@ -230,10 +258,9 @@ impl State {
         assert!((1..=to_compute).contains(&tokens), "{tokens} of {to_compute} tokens to compute");
         let before = request.computed;
         request.computed += tokens;
-        if self.kv.is_paged() {
-            self.kv.take(self.kv.blocks_for(request.computed) - self.kv.blocks_for(before));
-        }
+        self.kv.take(self.held_with(slot, before + tokens) - self.held_with(slot, before));
         self.kv.add_tokens(u64::from(tokens));
+        let request = &mut self.requests[slot as usize];
         let kind = std::mem::replace(&mut request.kind, RowKind::Running);
         let is_last = tokens == to_compute;
         self.draft.chunks.push(Chunk { slot, stamp: request.stamp, tokens, before, is_last, kind });
@@ -302,23 +329,28 @@ impl State {
         let place = self.swapped.iter().position(|&other| other == slot).expect("a request in host memory");
         self.swapped.remove(place);
         let to_compute = self.uncomputed(slot);
+        self.renew_stamp(slot);
         let request = &mut self.requests[slot as usize];
         if self.kv.is_paged() {
             self.kv.take(self.kv.blocks_for(request.computed));
         }
         self.kv.add_tokens(u64::from(request.computed));
-        request.stamp = self.next_stamp;
-        self.next_stamp += 1;
         self.running.push(slot);
         let elapsed = request.life.elapsed(self.now);
-        request.life.ttft.preemption += elapsed;
+        request.life.wait_of_preempted(elapsed);
         request.stage = Stage::Prefilling;
         if to_compute == 1 && request.outputs > 0 {
             self.join_decoding(slot);
         }
     }
 
-    fn throw_out(&mut self, slot: Slot) {
+    /// What was noted about the request's latest admission no longer holds.
+    pub(super) fn renew_stamp(&mut self, slot: Slot) {
+        self.requests[slot as usize].stamp = self.next_stamp;
+        self.next_stamp += 1;
+    }
+
+    pub(super) fn throw_out(&mut self, slot: Slot) {
         let request = &mut self.requests[slot as usize];
         request.life.num_preemptions += 1;
         request.life.thrown_out.get_or_insert(self.now);
@@ -328,12 +360,11 @@ impl State {
 
     /// Gives back the blocks of a request; the default of what happens when one leaves.
     pub fn free_kv(&mut self, slot: Slot) {
-        let request = &mut self.requests[slot as usize];
-        if request.stage == Stage::SwappedOut {
+        if self.request(slot).stage == Stage::SwappedOut {
             return;
         }
-        let blocks = if self.kv.is_paged() { self.kv.blocks_for(request.computed) } else { request.blocks };
-        request.blocks = 0;
+        let blocks = self.held_with(slot, self.request(slot).computed);
+        self.requests[slot as usize].blocks = 0;
         self.kv.give_back(blocks);
     }
 
@@ -384,13 +415,18 @@ impl State {
         let request = &mut self.requests[slot as usize];
         request.stage = Stage::Decoding;
         request.joined = self.decoding.launched;
+        if self.kv.is_paged() {
+            // From here on its blocks follow its tokens.
+            let reserved = std::mem::take(&mut request.blocks);
+            assert!(reserved <= self.kv.blocks_for(request.computed), "reserved beyond the prompt by page");
+        }
         self.kv.join(request.joined, request.computed);
         self.decoding.join(slot, request);
         self.queue.joined(&self.requests[slot as usize], self.decoding.launched);
     }
 
     /// Writes down what decoding did to a request, which stops.
-    fn part_decoding(&mut self, slot: Slot) {
+    pub(super) fn part_decoding(&mut self, slot: Slot) {
         let (computed, outputs) = (self.computed(slot), self.outputs(slot));
         let request = &mut self.requests[slot as usize];
         self.kv.part(request.joined, request.computed);
@@ -404,7 +440,7 @@ impl State {
     }
 
     /// Takes a request out of the running list, its counts written down.
-    fn leave_batch(&mut self, slot: Slot) {
+    pub(super) fn leave_batch(&mut self, slot: Slot) {
         if self.request(slot).stage == Stage::Decoding {
             self.part_decoding(slot);
         }

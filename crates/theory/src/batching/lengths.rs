@@ -7,6 +7,9 @@ use thiserror::Error;
 pub struct LengthLaw {
     /// `mass[i]` is the probability of `i` tokens; `mass[0]` is zero.
     mass: Vec<f64>,
+    mean: f64,
+    mean_square: f64,
+    scv: f64,
 }
 
 /// Probabilities or parameters that describe no law of token counts.
@@ -51,7 +54,11 @@ impl LengthLaw {
         let mut mass = Vec::with_capacity(largest + 1);
         mass.push(0.0);
         mass.extend(weights[..largest].iter().map(|w| w / total));
-        Ok(Self { mass })
+        let expect =
+            |of: &dyn Fn(f64) -> f64| -> f64 { mass.iter().enumerate().map(|(k, p)| p * of(k as f64)).sum() };
+        let mean = expect(&|k| k);
+        let (mean_square, scv) = (expect(&|k| k * k), expect(&|k| (k - mean) * (k - mean)) / (mean * mean));
+        Ok(Self { mass, mean, mean_square, scv })
     }
 
     /// `max(1, floor(X))` with `ln X` normal of mean `ln median` and deviation `sigma`; longer ones have `largest` tokens.
@@ -137,13 +144,17 @@ impl LengthLaw {
 
     /// Mean (tokens).
     pub fn mean(&self) -> f64 {
-        self.expect(|k| k)
+        self.mean
+    }
+
+    /// Mean square (tokens squared).
+    pub fn mean_square(&self) -> f64 {
+        self.mean_square
     }
 
     /// Variance over squared mean.
     pub fn scv(&self) -> f64 {
-        let mean = self.mean();
-        self.expect(|k| (k - mean) * (k - mean)) / (mean * mean)
+        self.scv
     }
 }
 

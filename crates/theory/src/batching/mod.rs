@@ -13,6 +13,7 @@ mod kernels;
 mod kv;
 pub mod lengths;
 mod linear;
+pub mod paged;
 mod phase_kv;
 mod phase_type;
 mod phases;

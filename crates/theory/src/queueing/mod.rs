@@ -21,7 +21,7 @@ mod mm1;
 mod mmc;
 mod mphc;
 mod network;
-mod numeric;
+pub(crate) mod numeric;
 mod phase_type;
 mod priority;
 mod service;

@@ -63,11 +63,19 @@ impl Ladder {
             return value;
         }
         let last = self.counts.len() - 1;
-        let above = self.counts.partition_point(|&rung| rung < count).clamp(1, last);
+        let rungs = &self.counts[self.num_exact()..];
+        let above = (self.num_exact() + rungs.partition_point(|&rung| rung < count)).clamp(1, last);
         let (x0, x1) = (self.counts[above - 1], self.counts[above]);
-        let (y0, y1) = (i128::from(self.values[above - 1]), i128::from(self.values[above]));
-        let rise = (y1 - y0) * i128::from(count - x0) / i128::from(x1 - x0);
-        u64::try_from(y0 + rise).unwrap_or(if rise < 0 { 0 } else { u64::MAX })
+        let (y0, y1) = (self.values[above - 1], self.values[above]);
+        // Division of 64 bits is much faster than of 128, and nearly always enough.
+        let narrow = || {
+            let rise = y1.checked_signed_diff(y0)?.checked_mul(i64::try_from(count - x0).ok()?)?;
+            y0.checked_add_signed(rise / i64::try_from(x1 - x0).ok()?)
+        };
+        narrow().unwrap_or_else(|| {
+            let rise = (i128::from(y1) - i128::from(y0)) * i128::from(count - x0) / i128::from(x1 - x0);
+            u64::try_from(i128::from(y0) + rise).unwrap_or(if rise < 0 { 0 } else { u64::MAX })
+        })
     }
 }
 

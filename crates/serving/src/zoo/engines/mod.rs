@@ -1,19 +1,45 @@
 //! The engines, one file each.
 
+pub mod declared;
+pub mod deepspeed_fastgen;
 pub mod dynamic;
+pub mod llama_cpp;
 pub mod orca;
+mod paging;
 pub mod reserve;
+pub mod sarathi;
+pub mod sglang;
 pub mod static_batching;
+pub mod tensorrt_llm;
+mod tensorrt_llm_ledger;
+pub mod tgi;
 mod to_completion;
+pub mod vllm_v0;
+mod vllm_v0_ledger;
+
+#[cfg(test)]
+mod deepspeed_fastgen_tests;
+#[cfg(test)]
+mod sarathi_tests;
+#[cfg(test)]
+mod tensorrt_llm_tests;
+#[cfg(test)]
+mod vllm_v0_tests;
 
 #[cfg(test)]
 mod dynamic_tests;
+#[cfg(test)]
+mod llama_cpp_tests;
 #[cfg(test)]
 mod orca_tests;
 #[cfg(test)]
 mod reserve_tests;
 #[cfg(test)]
+mod sglang_tests;
+#[cfg(test)]
 mod static_tests;
+#[cfg(test)]
+mod tgi_tests;
 
 use crate::engine::{ConfigError, EngineConfig};
 use crate::request::RequestSpec;
@@ -126,6 +152,20 @@ engines! {
     Dynamic => dynamic,
     /// Orca: batches of iterations.
     Orca => orca,
+    /// vLLM before V1.
+    VllmV0 => vllm_v0,
+    /// Stall-free batching.
+    Sarathi => sarathi,
+    /// Dynamic SplitFuse.
+    DeepspeedFastgen => deepspeed_fastgen,
+    /// In-flight batching behind a capacity scheduler.
+    TensorrtLlm => tensorrt_llm,
+    /// SGLang's scheduler and radix cache.
+    Sglang => sglang,
+    /// Text Generation Inference's router.
+    Tgi => tgi,
+    /// llama.cpp's server.
+    LlamaCpp => llama_cpp,
 }
 
 /// A flag that must lie within bounds.
@@ -135,4 +175,14 @@ pub(crate) fn within(field: &'static str, value: u32, least: u32, most: u32) -> 
     }
     let reason = format!("it must lie between {least} and {most}");
     Err(ConfigError { field, value: value.to_string(), reason })
+}
+
+/// One request of `max_model_len` must fit the KV cache.
+pub(crate) fn longest_must_fit(sizes: &EngineConfig) -> Result<(), ConfigError> {
+    let needed = sizes.max_model_len.div_ceil(sizes.block_size);
+    if needed <= sizes.usable_blocks() {
+        return Ok(());
+    }
+    let reason = format!("one request of `max_model_len` needs {needed} blocks and the null block");
+    Err(ConfigError { field: "num_gpu_blocks", value: sizes.num_gpu_blocks.to_string(), reason })
 }

@@ -1,0 +1,117 @@
+//! `kendall predict`: the analytical models beside the simulation.
+
+mod answer;
+mod compare;
+mod ladder;
+mod loss;
+mod model;
+mod rungs;
+mod sweep;
+mod text;
+
+use std::process::ExitCode;
+
+use kendall_report::{OutputDir, WrittenFile};
+use kendall_serving::workload::Arrivals;
+use kendall_study::{Extent, Replications, Workers, replicate};
+
+use crate::args::PredictArgs;
+use crate::exit::{Failure, print};
+use crate::progress::{Counts, StudyProgress, interrupt_flag};
+use crate::scenario_file::{ScenarioFile, Source};
+use crate::study::{ScenarioWorkloads, check_random, failure, setting};
+
+use super::run::what;
+use answer::{Answers, Refusal, answers};
+use compare::Comparison;
+use model::Inputs;
+
+pub(crate) fn predict(args: &PredictArgs) -> Result<ExitCode, Failure> {
+    let file = ScenarioFile::of(Source::open(args.scenario.as_deref())?, &args.set)?;
+    check_random(&file, "kendall predict")?;
+    let desk = Desk::new(args)?;
+    if args.ladder {
+        return ladder::ladder(args, &desk, &file);
+    }
+    if let Some(loads) = &args.sweep {
+        return sweep::sweep(args, &desk, &file, &loads.0);
+    }
+    let seed = desk.seed(&file);
+    let resolved = file.resolve()?;
+    let inputs = Inputs::of(&file, &resolved);
+    let answers = match &inputs {
+        Ok(inputs) => answers(inputs, inputs.rate_per_s, resolved.goodput),
+        Err(none) => Answers {
+            refusals: vec![Refusal { model: answer::PAGED, reason: none.0.clone() }],
+            ..Answers::default()
+        },
+    };
+    let simulated = desk.simulate(&file)?;
+    let report = text::Report {
+        name: &file.name,
+        what: what(&file.scenario.server),
+        seed,
+        resolved: &resolved,
+        inputs: inputs.as_ref().ok(),
+        answers: &answers,
+        comparison: Comparison::of(&answers, simulated.as_ref(), args.confidence),
+        simulated: simulated.as_ref(),
+    };
+    let json = format!("{:#}\n", report.to_json());
+    if let Some(out) = &args.out {
+        let out = OutputDir::create(out)?;
+        let files = [
+            out.write("scenario.toml", file.text().as_bytes())?,
+            out.write("predict.json", json.as_bytes())?,
+            out.write("predict.csv", &report.to_csv())?,
+        ];
+        files.into_iter().try_for_each(WrittenFile::publish)?;
+    }
+    print(&if args.json { json } else { report.to_text() })?;
+    Ok(if answers.answers.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// What plays simulations.
+pub(super) struct Desk<'a> {
+    args: &'a PredictArgs,
+    workers: Workers,
+    progress: StudyProgress,
+}
+
+impl<'a> Desk<'a> {
+    fn new(args: &'a PredictArgs) -> Result<Self, Failure> {
+        let workers = Workers::new(args.threads).map_err(|error| Failure::Failed(error.to_string()))?;
+        let progress = StudyProgress::new(Counts::Runs, None, args.quiet, interrupt_flag());
+        Ok(Self { args, workers, progress })
+    }
+
+    fn seed(&self, file: &ScenarioFile) -> u64 {
+        self.args.seed.or(file.scenario.seed).unwrap_or(0)
+    }
+
+    /// The replications of a scenario; `None` if no simulation is wanted.
+    fn simulate(&self, file: &ScenarioFile) -> Result<Option<Replications>, Failure> {
+        if self.args.no_simulation {
+            return Ok(None);
+        }
+        let resolved = file.resolve()?;
+        let workloads = ScenarioWorkloads::new(file, self.seed(file))?;
+        let done = replicate(
+            &setting(file, &resolved),
+            &workloads,
+            Extent::Fixed(self.args.replications),
+            self.args.confidence,
+            &self.workers,
+            &self.progress,
+        );
+        self.progress.clear();
+        done.map(Some).map_err(|error| failure(file, error))
+    }
+}
+
+/// The scenario with Poisson arrivals of another rate.
+pub(super) fn at_rate(file: &ScenarioFile, rate_per_s: f64) -> ScenarioFile {
+    let mut file = file.clone();
+    file.scenario.workload.arrivals = Some(Arrivals::Poisson { rate_per_s });
+    file
+}
