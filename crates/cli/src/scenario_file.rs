@@ -104,7 +104,13 @@ impl ScenarioFile {
         let server = &self.scenario.server;
         let config_json = self.beside("model_config", server.model_config.as_deref(), "config.json")?;
         let profile = self.beside("profile", server.profile.as_deref(), "profile")?;
-        let beside = Beside { config_json: config_json.as_deref(), profile: profile.as_deref() };
+        let table = server.admission.as_ref().and_then(|admission| admission.policy_table.as_deref());
+        let table = self.beside("admission.policy_table", table, "admission table")?;
+        let beside = Beside {
+            config_json: config_json.as_deref(),
+            profile: profile.as_deref(),
+            admission_table: table.as_deref(),
+        };
         resolve_with_files(&self.scenario, beside).map_err(|error| self.mistake(error))
     }
 

@@ -84,6 +84,10 @@ impl RunReport<'_> {
                 Rejection::KvFull => format!("{of_all}: the KV cache was full when they arrived"),
                 Rejection::NeverFits => format!("{of_all}: the whole KV cache would not hold them"),
                 Rejection::QueueFull => format!("{of_all}: `queue_limit` requests waited already"),
+                Rejection::RateLimited => format!("{of_all}: their prompts were more than the token bucket held"),
+                Rejection::KvPromised => format!("{of_all}: the KV cache was promised to those inside"),
+                Rejection::SloMiss => format!("{of_all}: their first tokens were expected beyond `ttft_ms`"),
+                Rejection::PolicyTable => format!("{of_all}: the admission table did not let them in"),
                 Rejection::ContextExceeded => {
                     format!("{of_all}: the KV cache ran out while they ran, and the server gave them up with an error")
                 }
@@ -156,6 +160,7 @@ impl RunReport<'_> {
         fields.put("num_preemptions", totals(|t| t.num_preemptions));
         fields.put("num_preempted_requests", metrics.num_preempted_requests);
         fields.put("num_lost_tokens", metrics.num_lost_tokens);
+        fields.put("preempted_time_s", metrics.preempted_time_s.filter(|&time_s| time_s > 0.0));
         fields.put("prefix_cache_hit_rate", self.prefix_cache_hit_rate());
         fields.put("kv_cache_usage", metrics.kv_cache_usage);
         fields.put("internal_fragmentation", metrics.internal_fragmentation);

@@ -1,10 +1,14 @@
 //! Who gets good service: goodput and attainment by class of requests.
 
+use std::collections::BTreeMap;
+
+use kendall_des::SimDuration;
 use serde::Serialize;
 
 use crate::metrics::GoodputLimits;
 use crate::record::{RequestRecord, RequestStatus};
 use crate::scenario::ClassInfo;
+use crate::zoo::Rejection;
 
 /// Counts by class as requests leave.
 #[derive(Debug, Clone)]
@@ -18,6 +22,10 @@ struct Class {
     limits: Option<GoodputLimits>,
     requests: u64,
     rejected: u64,
+    rejections: BTreeMap<Rejection, u64>,
+    longest_wait: Option<SimDuration>,
+    preempted: u64,
+    preempted_for: Option<SimDuration>,
     preemptions: u64,
     lost_tokens: u64,
     completed: u64,
@@ -36,6 +44,16 @@ pub struct ClassSummary {
     pub rejected: u64,
     /// Their share; `None` without requests.
     pub blocking_probability: Option<f64>,
+    /// Requests that were turned away, by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rejections: BTreeMap<Rejection, u64>,
+    /// Longest time from the engine's input queue to the first admission, or to leaving without one (ms): starvation shows here.
+    pub longest_wait_ms: Option<f64>,
+    /// Requests that were preempted.
+    pub num_preempted_requests: u64,
+    /// Time that they waited and computed again until their next token, summed (s); `None` of vLLM V1, where it is not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preempted_time_s: Option<f64>,
     /// Preemptions of its requests.
     pub num_preemptions: u64,
     /// Computed tokens that these threw away.
@@ -58,6 +76,10 @@ impl ClassGoodput {
             limits: info.goodput.or(limits),
             requests: 0,
             rejected: 0,
+            rejections: BTreeMap::new(),
+            longest_wait: None,
+            preempted: 0,
+            preempted_for: None,
             preemptions: 0,
             lost_tokens: 0,
             completed: 0,
@@ -72,7 +94,19 @@ impl ClassGoodput {
         // A workload without classes has none to count.
         let Some(class) = self.classes.get_mut(usize::from(record.class())) else { return };
         class.requests += 1;
-        class.rejected += u64::from(record.status == RequestStatus::Rejected);
+        if record.status == RequestStatus::Rejected {
+            class.rejected += 1;
+            if let Some(reason) = record.rejection {
+                *class.rejections.entry(reason).or_default() += 1;
+            }
+        } else {
+            let waited = record.first_scheduled.unwrap_or(record.finish) - record.received;
+            class.longest_wait = class.longest_wait.max(Some(waited));
+        }
+        class.preempted += u64::from(record.num_preemptions > 0);
+        if let Some(lost) = record.preempted_for {
+            *class.preempted_for.get_or_insert(SimDuration::ZERO) += lost;
+        }
         class.preemptions += u64::from(record.num_preemptions);
         class.lost_tokens += record.num_lost_tokens;
         if record.status == RequestStatus::Finished {
@@ -96,6 +130,10 @@ impl Class {
             num_requests: self.requests,
             rejected: self.rejected,
             blocking_probability: (self.requests > 0).then(|| self.rejected as f64 / self.requests as f64),
+            rejections: self.rejections.clone(),
+            longest_wait_ms: self.longest_wait.map(|wait| wait.as_secs_f64() * 1e3),
+            num_preempted_requests: self.preempted,
+            preempted_time_s: self.preempted_for.map(SimDuration::as_secs_f64),
             num_preemptions: self.preemptions,
             num_lost_tokens: self.lost_tokens,
             completed: self.completed,
@@ -133,6 +171,7 @@ mod tests {
             num_cached_tokens: 0,
             num_preemptions: 0,
             num_lost_tokens: 0,
+            preempted_for: None,
             session: Some(SessionTurn { class, ..SessionTurn::new(0, 0) }),
             priority: 0,
             ttft_parts: TtftParts::default(),

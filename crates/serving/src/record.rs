@@ -79,6 +79,8 @@ pub struct RequestRecord {
     pub num_preemptions: u32,
     /// Computed tokens lost in preemptions.
     pub num_lost_tokens: u64,
+    /// Time between losing its blocks and its next token, summed over preemptions; `None` of vLLM V1, where it is not kept.
+    pub preempted_for: Option<SimDuration>,
     /// Who sent it, as the workload says: conversation, class, attempt.
     pub session: Option<SessionTurn>,
     /// Scheduling class as given by the workload; smaller is more urgent.

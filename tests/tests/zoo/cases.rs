@@ -2,11 +2,11 @@
 
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::zoo::engines::Engine;
-use kendall_serving::zoo::{Admission, Order};
+use kendall_serving::zoo::{Admission, KvReservation, Order, TokenBucket, TtftLimits};
 use kendall_serving::{
     CurveCoefficients, CurveSteps, EngineConfig, LinearCoefficients, PromptContent, RequestSpec,
-    RequestStatus, RouterConfig, RouterPolicy, SimulationConfig, StepTimeModel, TokenSegment, TokenStream,
-    ZooConfig,
+    RequestStatus, RouterConfig, RouterPolicy, SessionTurn, SimulationConfig, StepTimeModel, TokenSegment,
+    TokenStream, ZooConfig,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -39,14 +39,18 @@ pub(crate) fn scenarios(
     let sizes = (prop_oneof![Just(1_u32), 2..=16_u32], 2..=60_u32, prop_oneof![Just(0_u32), 0..=60_u32]);
     let replicas = prop_oneof![3 => Just(1_u32), 1 => 2..=3_u32];
     let front_end = prop_oneof![2 => Just(0), 1 => 0..5 * TICK_PS];
-    let doors = (orders(), prop_oneof![3 => Just(None), 1 => (1..=4_u32).prop_map(Some)]);
+    let doors = (orders(particulars), admissions());
     (engines, sizes, step_times(), replicas, routers(), front_end, doors, drafts()).prop_map(
-        move |(engine, sizes, step_time, replicas, router, front_end, (order, limit), drafts)| {
+        move |(engine, sizes, step_time, replicas, router, front_end, (order, admission), drafts)| {
             let (block_size, max_model_len, spare_blocks) = sizes;
             let rows = if particulars.reserves_full_batch { engine.max_batch() } else { 1 };
             let zoo = ZooConfig {
                 order,
-                admission: limit.map_or(Admission::Open, Admission::QueueLimit),
+                admission,
+                ttft_limits: TtftLimits {
+                    default: Some(SimDuration::from_ps(15 * TICK_PS)),
+                    by_class: vec![None, Some(SimDuration::from_ps(4 * TICK_PS))],
+                },
                 ..ZooConfig::new(engine)
             };
             let mut engine = EngineConfig {
@@ -75,8 +79,35 @@ fn too_small(engine: &EngineConfig) -> bool {
     matches!(verdict, Some(Err(error)) if error.field == "max_model_len")
 }
 
-fn orders() -> impl Strategy<Value = Order> {
-    prop_oneof![3 => Just(Order::Fcfs), 1 => Just(Order::Priority), 1 => Just(Order::ShortestPrompt)]
+/// Orders that know output lengths are for engines that know them, too: invariant 7 is not asked of these.
+fn orders(particulars: Particulars) -> impl Strategy<Value = Order> {
+    let mut orders = vec![
+        Order::Fcfs,
+        Order::Fcfs,
+        Order::Priority,
+        Order::ShortestPrompt,
+        Order::EarliestDeadline,
+        Order::FairShare,
+        Order::RoundRobin,
+    ];
+    if particulars.foresees {
+        orders.extend([Order::OracleSjf, Order::OracleSrpt, Order::PredictedSjf]);
+    }
+    prop::sample::select(orders)
+}
+
+fn admissions() -> impl Strategy<Value = Admission> {
+    let limit = (1..=4_u32).prop_map(|limit| Admission { queue_limit: Some(limit), ..Admission::default() });
+    let bucket = (1.0..2_000.0_f64, 1.0..100.0_f64).prop_map(|(tokens_per_s, burst_tokens)| Admission {
+        token_bucket: Some(TokenBucket { tokens_per_s, burst_tokens }),
+        ..Admission::default()
+    });
+    let kv = (0..=20_u32, 0.2..3.0_f64).prop_map(|(output_tokens, share)| Admission {
+        kv_reservation: Some(KvReservation { output_tokens, share }),
+        ..Admission::default()
+    });
+    let slo = Just(Admission { slo_aware: true, ..Admission::default() });
+    prop_oneof![6 => Just(Admission::default()), 2 => limit, 1 => bucket, 1 => kv, 1 => slo]
 }
 
 fn routers() -> impl Strategy<Value = RouterConfig> {
@@ -152,6 +183,7 @@ fn build(drafts: &[Draft], max_model_len: u32) -> Vec<RequestSpec> {
             let prompt = (max_model_len * draft.prompt_share).div_ceil(1_000).max(1);
             let mut request = RequestSpec::new(SimTime::from_ps(now_ps), prompt, draft.max_tokens);
             request.priority = draft.priority;
+            request.session = Some(SessionTurn { class: (prompt % 3) as u16, ..SessionTurn::new(0, 0) });
             if let Some((text, share)) = draft.text {
                 let shared = prompt * share / 1_000;
                 request.prompt = PromptContent::Segments(Box::new([

@@ -158,6 +158,7 @@ mod tests {
             num_cached_tokens: 0,
             num_preemptions: 0,
             num_lost_tokens: 0,
+            preempted_for: None,
             session: None,
             priority: 0,
             ttft_parts: TtftParts::default(),

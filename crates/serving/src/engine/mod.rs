@@ -63,6 +63,7 @@ impl Arrival {
             num_cached_tokens: 0,
             num_preemptions: 0,
             num_lost_tokens: 0,
+            preempted_for: None,
             session: self.spec.session,
             priority: self.spec.priority,
             ttft_parts: TtftParts::default(),

@@ -195,6 +195,7 @@ impl Engine {
             num_cached_tokens: life.num_cached_tokens,
             num_preemptions: life.num_preemptions,
             num_lost_tokens: life.num_lost_tokens,
+            preempted_for: None,
             session: request.session,
             priority: request.priority,
             ttft_parts: if life.first_token.is_some() {

@@ -74,6 +74,8 @@ struct Counts {
     good: u64,
     preempted: u64,
     lost_tokens: u64,
+    /// `None` where the engine does not keep it.
+    preempted_ps: Option<u128>,
     input_tokens: u64,
     output_tokens: u64,
 }
@@ -183,6 +185,7 @@ impl RunMetrics {
             },
             num_preempted_requests: counts.preempted,
             num_lost_tokens: counts.lost_tokens,
+            preempted_time_s: counts.preempted_ps.map(|ps| ps as f64 / 1e12),
             num_waiting: self.gauge(end, 1.0, Gauge::NumWaiting),
             num_running: self.gauge(end, 1.0, Gauge::NumRunning),
             kv_cache_usage: self.gauge(end, f64::from(self.usable_blocks), Gauge::UsedBlocks),
@@ -229,6 +232,9 @@ impl Observer for RunMetrics {
         }
         counts.preempted += u64::from(record.num_preemptions > 0);
         counts.lost_tokens += record.num_lost_tokens;
+        if let Some(time) = record.preempted_for {
+            *counts.preempted_ps.get_or_insert(0) += u128::from(time.as_ps());
+        }
         if let Some(ttft) = record.ttft() {
             self.ttft.record_n(ttft, 1);
             let TtftParts { front_end, queue, prefill, interference, preemption } = record.ttft_parts;

@@ -93,6 +93,10 @@ pub struct MetricsSummary {
     pub num_preempted_requests: u64,
     /// Computed tokens that preemptions threw away.
     pub num_lost_tokens: u64,
+    /// Time that preempted requests waited and computed again until their next token, summed (s); `None` of vLLM V1, where it is
+    /// not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preempted_time_s: Option<f64>,
     /// Requests in the waiting queue of a replica.
     pub num_waiting: GaugeSummary,
     /// Requests in the running list of a replica.

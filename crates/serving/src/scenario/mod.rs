@@ -5,6 +5,9 @@
 //! deployment copies over.
 
 mod bounds;
+mod doors;
+#[cfg(test)]
+mod doors_tests;
 mod locate;
 mod plan;
 mod requests;
@@ -15,6 +18,7 @@ mod workload;
 mod zoo;
 mod zoo_flags;
 
+pub use doors::AdmissionSettings;
 pub use locate::ScenarioError;
 pub use plan::{ClassInfo, WorkloadPlan, plan};
 pub use resolve::{Beside, KvSource, LedgerEntry, Resolved, Treatment, resolve, resolve_with_files};
@@ -32,11 +36,11 @@ use serde::{Deserialize, Serialize};
 use crate::engine::SchedulingPolicy;
 use crate::router::RouterPolicy;
 use crate::step_time::{CurveCoefficients, LinearCoefficients};
-use crate::zoo::Order;
 use crate::zoo::engines::{
     deepspeed_fastgen, dynamic, llama_cpp, orca, reserve, sarathi, sglang, static_batching, tensorrt_llm,
     tgi, vllm_v0,
 };
+use crate::zoo::{Order, QueueSettings};
 
 /// A scenario file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -149,6 +153,12 @@ pub struct Server {
     /// An engine other than vLLM V1 turns requests away while so many wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_limit: Option<u32>,
+    /// What the order of the queue can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueSettings>,
+    /// Who may join the queue of an engine other than vLLM V1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admission: Option<AdmissionSettings>,
     /// Flags of the engine `reserve`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserve: Option<reserve::Settings>,

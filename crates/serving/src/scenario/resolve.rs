@@ -11,6 +11,7 @@ use crate::metrics::GoodputLimits;
 use crate::router::RouterConfig;
 use crate::simulation::SimulationConfig;
 
+use super::doors::resolve_doors;
 use super::step_time::{StepTimeSource, given_profile, resolve_front_end, resolve_step_time};
 use super::{GoodputSlo, KvCacheDtype, Scenario, ScenarioError, Server, bounds, zoo};
 
@@ -141,6 +142,8 @@ pub struct Beside<'a> {
     pub config_json: Option<&'a str>,
     /// Of `profile`.
     pub profile: Option<&'a str>,
+    /// Of `admission.policy_table`.
+    pub admission_table: Option<&'a str>,
 }
 
 /// Resolves the server and the objectives of a scenario that names no files.
@@ -156,9 +159,11 @@ pub fn resolve(scenario: &Scenario) -> Result<Resolved, ScenarioError> {
 /// # Errors
 /// As [`resolve`], and on a text that does not describe a model which can be simulated, or is no profile.
 pub fn resolve_with_files(scenario: &Scenario, beside: Beside<'_>) -> Result<Resolved, ScenarioError> {
+    let table = scenario.server.admission.as_ref().map_or(&None, |admission| &admission.policy_table);
     for (key, path, text) in [
         ("model_config", &scenario.server.model_config, beside.config_json),
         ("profile", &scenario.server.profile, beside.profile),
+        ("admission.policy_table", table, beside.admission_table),
     ] {
         if let (Some(path), None) = (path, text) {
             return Err(at(key, &format!("{path}: its text is not given here")));
@@ -173,7 +178,10 @@ pub fn resolve_with_files(scenario: &Scenario, beside: Beside<'_>) -> Result<Res
     bounds::check_sizes(server)?;
     let mut ledger = Ledger::default();
     let hardware = Hardware::of(server, config_json)?;
-    let chosen = zoo::chosen(server)?;
+    let mut chosen = zoo::chosen(server)?;
+    if let Some(zoo) = &mut chosen {
+        resolve_doors(scenario, beside, zoo, &mut ledger)?;
+    }
     let engine_name =
         chosen.as_ref().map_or_else(|| format!("vllm-v1 {version}"), |zoo| zoo.engine.source().to_owned());
     let (engine, kv_cache) = match chosen {

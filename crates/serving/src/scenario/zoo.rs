@@ -4,7 +4,7 @@ use crate::engine::{EngineConfig, EngineVersion};
 use crate::zoo::engines::{
     Engine, deepspeed_fastgen, dynamic, orca, reserve, sarathi, static_batching, tensorrt_llm, vllm_v0,
 };
-use crate::zoo::{Admission, Fidelity, Order, ZooConfig};
+use crate::zoo::{Fidelity, Order, ZooConfig};
 
 use super::resolve::{Hardware, KvSource, Ledger, Treatment, at, resolve_kv_blocks};
 use super::{EngineName, ScenarioError, Server, zoo_flags};
@@ -63,9 +63,12 @@ pub(super) fn chosen(server: &Server) -> Result<Option<ZooConfig>, ScenarioError
     }
     let engine = match name {
         EngineName::VllmV1 => {
-            for (key, given) in
-                [("queue_order", server.queue_order.is_some()), ("queue_limit", server.queue_limit.is_some())]
-            {
+            for (key, given) in [
+                ("queue_order", server.queue_order.is_some()),
+                ("queue_limit", server.queue_limit.is_some()),
+                ("queue", server.queue.is_some()),
+                ("admission", server.admission.is_some()),
+            ] {
                 if given {
                     let message = "vLLM V1 has it not: use `scheduling_policy`, or another `engine`";
                     return Err(at(key, &message));
@@ -88,11 +91,7 @@ pub(super) fn chosen(server: &Server) -> Result<Option<ZooConfig>, ScenarioError
         EngineName::LlamaCpp => Engine::LlamaCpp(server.llama_cpp.clone().unwrap_or_default()),
     };
     only_its_own_keys(server, name)?;
-    Ok(Some(ZooConfig {
-        engine,
-        order: server.queue_order.unwrap_or_default(),
-        admission: server.queue_limit.map_or(Admission::Open, Admission::QueueLimit),
-    }))
+    Ok(Some(ZooConfig::new(engine)))
 }
 
 /// vLLM's flags mean nothing to another engine.

@@ -118,10 +118,13 @@ impl<'a, O: Observer> Simulation<'a, O> {
         })
     }
 
-    /// Lets the router draw from these streams, where it draws; without this, from those of seed 0.
+    /// Lets the router and the engines draw from these streams, where they draw; without this, from those of seed 0.
     #[must_use]
     pub fn with_streams(mut self, streams: Streams) -> Self {
         self.router = Router::new(self.config.router.policy, self.config.replicas, streams);
+        for replica in &mut self.replicas {
+            replica.draw_from(streams);
+        }
         self
     }
 

@@ -1,6 +1,6 @@
 //! A replica of either kind: vLLM V1's exact model, or an engine of the zoo.
 
-use kendall_des::SimTime;
+use kendall_des::{SimTime, Streams};
 
 use crate::engine::{Arrival, ConfigError, Engine, EngineTotals, Replica, Wake};
 use crate::observe::Observer;
@@ -36,6 +36,13 @@ impl Server {
         })
     }
 
+    /// What the engine draws, it draws from these streams.
+    pub(super) fn draw_from(&mut self, streams: Streams) {
+        if let Self::Zoo(replica) = self {
+            replica.draw_from(streams);
+        }
+    }
+
     pub(super) fn totals(&self) -> EngineTotals {
         match self {
             Self::Vllm(replica) => replica.engine().totals(),
@@ -54,7 +61,7 @@ impl Server {
             Self::Vllm(replica) => replica.engine().rejects(spec).then_some(Rejection::TooLong),
             Self::Zoo(replica) => {
                 replica.catch_up(now, observer);
-                replica.refuse(spec)
+                replica.refuse(spec, now)
             }
         }
     }

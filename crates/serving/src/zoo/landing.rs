@@ -7,10 +7,10 @@ use crate::record::{RequestStatus, RowKind, StepRecord, StepRow};
 use crate::step_time::BatchShape;
 
 use super::decoding::Decoding;
+use super::draft::Chunk;
 use super::policy::Policy;
 use super::replica::{Flight, ZooReplica};
 use super::request::Stage;
-use super::state::Chunk;
 use super::{Slot, State};
 
 impl State {
@@ -170,6 +170,7 @@ impl ZooReplica {
         if delivers {
             let request = &mut state.requests[slot as usize];
             request.outputs += 1;
+            state.queue.first_token(request);
             if let Some(gap) = request.life.deliver(now) {
                 observer.token_gaps(gap, 1);
             }

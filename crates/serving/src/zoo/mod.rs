@@ -22,12 +22,20 @@
 //!   token's own KV is never computed.
 //! * True output lengths are read through functions named `oracle_*` only (invariant 7).
 
+mod admission;
+mod audit;
+mod by_class;
 mod decoding;
+mod draft;
 pub mod engines;
 mod hold;
 mod kv;
 mod landing;
+mod order;
+#[cfg(test)]
+mod order_tests;
 mod policy;
+mod policy_table;
 mod queue;
 mod replica;
 mod request;
@@ -43,10 +51,12 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{ConfigError, EngineConfig};
 use crate::scenario::Treatment;
 
+pub use admission::{Admission, KvReservation, TokenBucket};
 pub use engines::Engine;
 pub use kv::{KvAccount, KvGrowth};
+pub use order::{Order, QueueSettings, TtftLimits};
 pub use policy::{Plan, Policy, UNTIL_EVENT};
-pub use queue::{Admission, Order};
+pub use policy_table::PolicyTable;
 pub use replica::ZooReplica;
 pub use request::{Request, Stage};
 pub use state::State;
@@ -66,14 +76,31 @@ pub enum Rejection {
     NeverFits,
     /// Too many waited already.
     QueueFull,
+    /// Its prompt was more than the token bucket held.
+    RateLimited,
+    /// The KV cache was promised to those inside.
+    KvPromised,
+    /// Its first token was expected beyond the limit of its class.
+    SloMiss,
+    /// The admission table said so.
+    PolicyTable,
     /// The KV cache ran out while it ran, and the server gave it up with an error.
     ContextExceeded,
 }
 
 impl Rejection {
     /// All reasons, in the order in which results list them.
-    pub const ALL: [Self; 5] =
-        [Self::TooLong, Self::KvFull, Self::NeverFits, Self::QueueFull, Self::ContextExceeded];
+    pub const ALL: [Self; 9] = [
+        Self::TooLong,
+        Self::KvFull,
+        Self::NeverFits,
+        Self::QueueFull,
+        Self::RateLimited,
+        Self::KvPromised,
+        Self::SloMiss,
+        Self::PolicyTable,
+        Self::ContextExceeded,
+    ];
 
     /// As it stands in files.
     pub fn name(self) -> &'static str {
@@ -82,6 +109,10 @@ impl Rejection {
             Self::KvFull => "kv_full",
             Self::NeverFits => "never_fits",
             Self::QueueFull => "queue_full",
+            Self::RateLimited => "rate_limited",
+            Self::KvPromised => "kv_promised",
+            Self::SloMiss => "slo_miss",
+            Self::PolicyTable => "policy_table",
             Self::ContextExceeded => "context_exceeded",
         }
     }
@@ -105,14 +136,24 @@ pub struct ZooConfig {
     pub engine: Engine,
     /// Who waits in front of whom.
     pub order: Order,
+    /// What the order can be told.
+    pub queue: QueueSettings,
     /// Who may wait at all.
     pub admission: Admission,
+    /// What deadlines and SLO-aware admission go by.
+    pub ttft_limits: TtftLimits,
 }
 
 impl ZooConfig {
     /// First come, first served, with open doors.
     pub fn new(engine: Engine) -> Self {
-        Self { engine, order: Order::default(), admission: Admission::default() }
+        Self {
+            engine,
+            order: Order::default(),
+            queue: QueueSettings::default(),
+            admission: Admission::default(),
+            ttft_limits: TtftLimits::default(),
+        }
     }
 
     /// Checks the engine's flags and the sizes.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use kendall_des::{SimDuration, SimTime};
+use kendall_des::{SimDuration, SimTime, Streams};
 use rustc_hash::FxHashMap;
 
 use crate::engine::{Arrival, EngineConfig, EngineTotals, Wake};
@@ -15,6 +15,7 @@ use crate::request::RequestSpec;
 use crate::router::ReplicaLoad;
 use crate::step_time::{BatchShape, StepTimeModel};
 
+use super::admission::Door;
 use super::engines::AnyPolicy;
 use super::policy::{Plan, Policy};
 use super::request::Stage;
@@ -44,7 +45,7 @@ pub struct ZooReplica {
     pub(super) id: u32,
     pub(super) state: State,
     pub(super) policy: AnyPolicy,
-    config: ZooConfig,
+    door: Door,
     one_by_one: bool,
     inbox: VecDeque<Input>,
     /// Requests in the input queue that are not aborts.
@@ -71,9 +72,9 @@ impl ZooReplica {
         let policy = zoo.engine.policy();
         Self {
             id,
-            state: State::new(engine, zoo.order, policy.kv_growth(), step_time),
+            state: State::new(engine, zoo, policy.kv_growth(), step_time),
             policy,
-            config: zoo.clone(),
+            door: Door::new(&zoo.admission, &zoo.ttft_limits),
             one_by_one: engine.one_by_one,
             inbox: VecDeque::new(),
             num_inbox: 0,
@@ -87,6 +88,11 @@ impl ZooReplica {
             beyond_horizon: false,
             finished: Vec::new(),
         }
+    }
+
+    /// Predicted lengths err by these streams; without this, by those of seed 0.
+    pub fn draw_from(&mut self, streams: Streams) {
+        self.state.queue.draw_from(streams);
     }
 
     /// What the policy sees.
@@ -127,12 +133,12 @@ impl ZooReplica {
         }
     }
 
-    /// Why a request is turned away, if it is. A sleeping replica must have been caught up.
-    pub fn refuse(&self, spec: &RequestSpec) -> Option<Rejection> {
+    /// Why a request that arrives at `now` is turned away, if it is. A sleeping replica must have been caught up.
+    pub fn refuse(&self, spec: &RequestSpec, now: SimTime) -> Option<Rejection> {
         let num_waiting = self.state.num_waiting() as u32 + self.num_inbox;
         self.state
             .too_long(spec)
-            .or_else(|| self.config.admission.refuses(num_waiting))
+            .or_else(|| self.door.refuses(spec, now, num_waiting, &self.state))
             .or_else(|| self.policy.refuse(&self.state, spec))
     }
 
@@ -143,6 +149,7 @@ impl ZooReplica {
         if let Some(index) = abortable {
             self.abortable.insert(index, slot);
         }
+        self.door.entered(self.state.request(slot), &self.state);
         self.policy.arrived(&mut self.state, slot);
         self.inbox.push_back(Input::Add(slot));
         self.num_inbox += 1;
@@ -352,6 +359,7 @@ impl ZooReplica {
         observer: &mut impl Observer,
     ) {
         self.state.withdraw(slot);
+        self.door.left(self.state.request(slot), &self.state);
         let computed = self.state.request(slot).computed;
         if self.state.request(slot).stage() != Stage::SwappedOut {
             self.state.kv.remove_tokens(u64::from(computed));

@@ -166,6 +166,9 @@ impl Request {
             num_cached_tokens: life.num_cached_tokens,
             num_preemptions: life.num_preemptions,
             num_lost_tokens: life.num_lost_tokens,
+            preempted_for: Some(
+                life.thrown_out.map_or(life.preempted, |since| life.preempted + (now - since)),
+            ),
             session: self.session,
             priority: self.priority,
             ttft_parts: if life.first_token.is_some() { life.ttft } else { TtftParts::default() },

@@ -9,48 +9,15 @@ use kendall_des::{SimDuration, SimTime};
 use crate::engine::{Arrival, EngineConfig, EngineGauges, EngineTotals};
 use crate::record::RowKind;
 use crate::request::RequestSpec;
-use crate::step_time::{BatchShape, StepTimeModel};
+use crate::step_time::StepTimeModel;
 
+use super::admission::Pace;
 use super::decoding::Decoding;
+use super::draft::{Chunk, Draft, Padding};
 use super::kv::{KvAccount, KvGrowth};
-use super::queue::{Order, Queue};
+use super::queue::Queue;
 use super::request::{Request, Stage};
-use super::{Rejection, Slot};
-
-/// Part of a prompt that the next step computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Chunk {
-    pub slot: Slot,
-    pub stamp: u64,
-    /// Tokens, and those that were computed before.
-    pub tokens: u32,
-    pub before: u32,
-    /// Whether it ends what there is to compute.
-    pub is_last: bool,
-    pub kind: RowKind,
-}
-
-/// Rows of a batch that compute for nobody: requests that ended before their batch did, and prompts filled up to the longest.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Padding {
-    /// Rows without a request.
-    pub rows: u64,
-    /// Context tokens that are read in vain in a decode step, the next one.
-    pub context: u64,
-    /// Blocks that these rows hold.
-    pub blocks: u32,
-}
-
-/// The step that is being put together.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Draft {
-    pub chunks: Vec<Chunk>,
-    pub decode: bool,
-    /// Prompt tokens that are computed for nothing, and what attending to them costs.
-    pub padding: BatchShape,
-    pub extra: SimDuration,
-    pub preempted: Vec<u64>,
-}
+use super::{Rejection, Slot, ZooConfig};
 
 /// One engine between two steps.
 #[derive(Debug, Clone)]
@@ -61,6 +28,7 @@ pub struct State {
     pub(super) requests: Vec<Request>,
     free_slots: Vec<Slot>,
     pub(super) queue: Queue,
+    pub(super) pace: Pace,
     running: Vec<Slot>,
     swapped: Vec<Slot>,
     /// Requests that the policy gave up in its last call.
@@ -76,7 +44,7 @@ pub struct State {
 impl State {
     pub(super) fn new(
         config: &EngineConfig,
-        order: Order,
+        zoo: &ZooConfig,
         growth: KvGrowth,
         step_time: StepTimeModel,
     ) -> Self {
@@ -86,7 +54,8 @@ impl State {
             step_time,
             requests: Vec::new(),
             free_slots: Vec::new(),
-            queue: Queue::new(order),
+            queue: Queue::new(zoo),
+            pace: Pace::default(),
             running: Vec::new(),
             swapped: Vec::new(),
             failed: Vec::new(),
@@ -125,7 +94,9 @@ impl State {
     pub fn oldest_waiting(&self) -> Option<Slot> {
         match &self.queue {
             Queue::Fcfs(queue) => queue.front().copied(),
-            Queue::Keyed(..) => self.queue.iter().min_by_key(|&slot| self.request(slot).index),
+            Queue::Ranked(_) | Queue::ByClass(_) => {
+                self.queue.iter().min_by_key(|&slot| self.request(slot).index)
+            }
         }
     }
 
@@ -241,7 +212,8 @@ impl State {
         let request = &mut self.requests[slot as usize];
         assert_eq!(request.stage, Stage::Waiting, "request {} does not wait", request.index);
         assert!(cached < request.num_prompt_tokens + request.outputs, "the last token is always computed");
-        self.queue.remove(slot, request);
+        self.queue.remove(slot, request, true);
+        self.pace.admitted(self.now, self.queue.len() > 0);
         request.stage = Stage::Prefilling;
         request.stamp = self.next_stamp;
         request.computed = cached;
@@ -434,6 +406,7 @@ impl State {
         let request = &mut self.requests[slot as usize];
         request.stage = Stage::Waiting;
         request.life.queued = Some(self.now);
+        self.queue.count_steps(self.decoding.launched);
         self.queue.push_back(slot, request);
     }
 
@@ -449,6 +422,7 @@ impl State {
         }
         self.kv.join(request.joined, request.computed);
         self.decoding.join(slot, request);
+        self.queue.joined(&self.requests[slot as usize], self.decoding.launched);
     }
 
     /// Writes down what decoding did to a request, which stops.
@@ -462,6 +436,7 @@ impl State {
             request.life.last_token = self.decoding.last_end;
         }
         request.stage = Stage::Prefilling;
+        self.queue.parted(&self.requests[slot as usize], self.decoding.launched);
     }
 
     /// Takes a request out of the running list, its counts written down.
@@ -477,7 +452,7 @@ impl State {
     pub(super) fn withdraw(&mut self, slot: Slot) {
         match self.request(slot).stage {
             Stage::Prefilling | Stage::Decoding => self.leave_batch(slot),
-            Stage::Waiting => self.queue.remove(slot, &self.requests[slot as usize]),
+            Stage::Waiting => self.queue.remove(slot, &self.requests[slot as usize], false),
             Stage::SwappedOut => self.swapped.retain(|&other| other != slot),
             Stage::Inbox | Stage::Gone => {}
         }
@@ -509,40 +484,5 @@ impl State {
     /// The slots of all requests that have not left.
     pub(super) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
         (0..self.requests.len() as Slot).filter(|&slot| self.request(slot).stage != Stage::Gone)
-    }
-
-    /// Checks invariants 3 and 4 between two steps: requests, tokens and blocks add up.
-    pub(super) fn check(&self) -> Result<(), String> {
-        let count = |stage| self.slots().filter(|&slot| self.request(slot).stage == stage).count();
-        let running = count(Stage::Prefilling) + count(Stage::Decoding);
-        if running != self.running.len() || count(Stage::Decoding) as u64 != self.decoding.rows {
-            return Err(format!("{running} requests run, {} are listed", self.running.len()));
-        }
-        if count(Stage::Waiting) != self.queue.len() || count(Stage::SwappedOut) != self.swapped.len() {
-            return Err(format!("{} requests are in the queue, which is wrong", self.queue.len()));
-        }
-        let in_memory = |&slot: &Slot| self.request(slot).stage != Stage::SwappedOut;
-        let tokens: u64 = self.slots().filter(in_memory).map(|slot| u64::from(self.computed(slot))).sum();
-        if tokens != self.kv.held_tokens() {
-            return Err(format!("{} held tokens are counted, requests hold {tokens}", self.kv.held_tokens()));
-        }
-        let of_requests: u64 = self.slots().filter(in_memory).map(|slot| u64::from(self.blocks(slot))).sum();
-        let blocks = of_requests + u64::from(self.padding.blocks);
-        if blocks != self.kv.held_blocks() || self.kv.used_blocks() > self.kv.num_blocks() {
-            return Err(format!("{} held blocks are counted, requests hold {blocks}", self.kv.held_blocks()));
-        }
-        let context: u64 = self
-            .running
-            .iter()
-            .filter(|&&slot| self.request(slot).stage == Stage::Decoding)
-            .map(|&slot| u64::from(self.computed(slot)) + 1)
-            .sum();
-        if context != self.decoding.context {
-            return Err(format!(
-                "a context of {} is counted, requests have {context}",
-                self.decoding.context
-            ));
-        }
-        Ok(())
     }
 }
