@@ -270,6 +270,7 @@ Examples:
 docs/predict.md explains the report, docs/theory-paged.md the models.
 
 Exit codes: 0 ok, 1 no model applies or a file cannot be written, 2 invalid input, 130 interrupted.")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct PredictArgs {
     /// Scenario file (TOML); without one, the embedded quick start
     pub scenario: Option<PathBuf>,
@@ -432,7 +433,7 @@ Exit codes: 0 ok (rows that cannot be simulated are listed with the reason), 1 a
 pub(crate) struct ValidateArgs {
     /// Table of measured servers (CSV)
     pub table: PathBuf,
-    /// Predictions of other simulators (CSV) [default: peer_predictions.csv beside the table, if it is there]
+    /// Predictions of other simulators (CSV) [default: `peer_predictions.csv` beside the table, if it is there]
     #[arg(long, value_name = "FILE")]
     pub peers: Option<PathBuf>,
     /// Step times to simulate with

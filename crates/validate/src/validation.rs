@@ -184,10 +184,12 @@ pub fn ape_percent(predicted: f64, measured: f64) -> f64 {
     100.0 * (predicted / measured - 1.0).abs()
 }
 
+/// Reads what rows are grouped by.
+type Column = fn(&RowResult) -> &str;
+
 fn summary(rows: &[RowResult]) -> Vec<SummaryLine> {
     let counted: Vec<&RowResult> = rows.iter().filter(|row| row.counted).collect();
     let mut lines = lines("all", &counted);
-    type Column = fn(&RowResult) -> &str;
     let groups: [(&str, Column); 4] = [
         ("gpu", |row| &row.gpu),
         ("model", |row| &row.model),

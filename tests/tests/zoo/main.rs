@@ -22,6 +22,7 @@ type Verdict = Result<(), TestCaseError>;
 
 /// What is particular about an engine.
 #[derive(Debug, Clone, Copy, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each says which check applies")]
 struct Particulars {
     /// It reads true output lengths by name (the textbook, oracles): invariant 7 does not apply.
     foresees: bool,

@@ -167,9 +167,9 @@ fn mistakes_in_profiles_name_their_remedy() {
     run("server.profile=nowhere.toml").refuses(&["nowhere.toml", "cannot read this profile"]);
     bench.write("empty.toml", "profile = []");
     run("server.profile=empty.toml").refuses(&["0 profiles", "expected one"]);
-    bench.write("wild.toml", &TRUTH.replace("fixed = 1.6", "fixed = 1e9"));
+    bench.write("wild.toml", TRUTH.replace("fixed = 1.6", "fixed = 1e9"));
     run("server.profile=wild.toml").refuses(&["corrections.fixed = 1000000000"]);
-    bench.write("neither.toml", &TRUTH.replace("[profile.corrections]", "[profile.correction]"));
+    bench.write("neither.toml", TRUTH.replace("[profile.corrections]", "[profile.correction]"));
     run("server.profile=neither.toml").refuses(&["correction"]);
     bench.kendall(&["run", "server.toml", "--quiet", "--parameter-uncertainty"]).refuses(&["--replications"]);
     let given = "server.step_time={ model = 'linear', base_ps = 1_000_000_000 }";
