@@ -9,7 +9,7 @@ use kendall_des::{SimDuration, SimTime};
 use crate::engine::{Arrival, EngineConfig, EngineGauges, EngineTotals};
 use crate::record::RowKind;
 use crate::request::RequestSpec;
-use crate::step_time::StepTimeModel;
+use crate::step_time::{BatchShape, StepTimeModel};
 
 use super::admission::Pace;
 use super::decoding::Decoding;
