@@ -8,6 +8,18 @@ from study import Study, figure  # noqa: E402
 
 study = Study(__file__)
 
+study.heading("Engines over load")
+points = study.sweep("engines.toml", "server.engine=vllm-v1,orca,static", "workload.arrivals.rate_per_s=0.5,1,2,4,8,12",
+                     replications=5, figures=("mean_e2el_ms",))
+study.table(
+    ["engine", "req/s", "verdict", "throughput (req/s)", "mean TTFT (ms)", "mean E2E (ms)", "running", "KV in use (%)",
+     "empty slots of held KV (%)"],
+    [[point["values"]["server.engine"], point["values"]["workload.arrivals.rate_per_s"], point["status"],
+      figure(point, "request_throughput"), figure(point, "mean_ttft_ms"), figure(point, "mean_e2el_ms"),
+      figure(point, "num_running"), figure(point, "kv_cache_usage", 100), figure(point, "internal_fragmentation", 100)]
+     for point in points],
+)
+
 study.heading("The token budget (10 req/s)")
 points = study.sweep("chat.toml", "server.max_num_batched_tokens=64,128,256,512,1024,2048,4096", replications=10,
                      figures=("p99_ttft_ms", "p99_tpot_ms"))

@@ -62,7 +62,9 @@ fn covariance(facts: &ProfileFacts, fit: &Fit) -> Covariance {
     let mut matrix: Vec<Vec<f64>> = fitted.iter().map(row).collect();
     if let Some(std_error_ms) = facts.front_end_std_error_ms {
         // Measured on requests that were alone, by itself.
-        matrix.iter_mut().for_each(|row| row.push(0.0));
+        for row in &mut matrix {
+            row.push(0.0);
+        }
         let mut last = vec![0.0; fitted.len()];
         last.push(std_error_ms * std_error_ms);
         matrix.push(last);

@@ -30,8 +30,8 @@ const LIMITS: EngineLimits = EngineLimits {
 
 fn quickstart() -> (LengthLaw, LengthLaw) {
     (
-        LengthLaw::floored_lognormal(256.0, 0.55, 8192).unwrap(),
-        LengthLaw::floored_lognormal(128.0, 0.70, 8192).unwrap(),
+        LengthLaw::floored_lognormal(256.0, 0.55, 8192).expect("a law"),
+        LengthLaw::floored_lognormal(128.0, 0.70, 8192).expect("a law"),
     )
 }
 

@@ -45,13 +45,11 @@ impl Recording {
         let first = if capped { "sched_arrival_s" } else { UNIT_RATE };
         let found = [first, UNIT_RATE, "send_s", "arrival_s"].into_iter().find(|column| table.has(column));
         let has_lengths = table.has("prompt_tokens") && table.has("output_tokens");
-        match found.filter(|_| has_lengths && !table.is_empty()) {
-            Some(arrival_column) => (Some(Self { table, arrival_column }), Vec::new()),
-            None => {
-                let needed = "arrival_s (or send_s), prompt_tokens and output_tokens";
-                (None, vec![format!("{name} has no {needed}; arrivals are drawn instead")])
-            }
+        if let Some(arrival_column) = found.filter(|_| has_lengths && !table.is_empty()) {
+            return (Some(Self { table, arrival_column }), Vec::new());
         }
+        let needed = "arrival_s (or send_s), prompt_tokens and output_tokens";
+        (None, vec![format!("{name} has no {needed}; arrivals are drawn instead")])
     }
 
     /// Whether its requests are of numbered stages.

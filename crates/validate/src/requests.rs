@@ -162,12 +162,11 @@ fn is_even(cells: Cells<'_>) -> bool {
 /// Clients that send one request after another, all first requests at once.
 fn closed_loop(cells: Cells<'_>, notes: &mut Vec<String>) -> Result<Load, String> {
     let limit = cells.count("concurrency").map(u64::from).ok_or("closed loop without its concurrency")?;
-    let count = match cells.amount("n_requests").filter(|&n| n > 0.0) {
-        Some(count) => count,
-        None => {
-            notes.push(format!("n_requests is missing: {REQUESTS_PER_CLIENT} for each client"));
-            (REQUESTS_PER_CLIENT * limit) as f64
-        }
+    let count = if let Some(count) = cells.amount("n_requests").filter(|&n| n > 0.0) {
+        count
+    } else {
+        notes.push(format!("n_requests is missing: {REQUESTS_PER_CLIENT} for each client"));
+        (REQUESTS_PER_CLIENT * limit) as f64
     };
     let mut lengths = Lengths::of(cells)?;
     let prompts = Prompts::of(cells);

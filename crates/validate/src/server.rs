@@ -23,6 +23,7 @@ pub enum StepTimeChoice {
 
 /// A measured server.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "these are vLLM's own switches")]
 pub struct MeasuredServer {
     /// Each of its GPUs.
     pub gpu: &'static Gpu,
@@ -115,15 +116,12 @@ impl MeasuredServer {
         efficiencies: &Efficiencies,
     ) -> Result<(SimulationConfig, String), String> {
         let mut config = self.engine()?;
-        let (steps, front_end_ms, source) = match self.profile(choice) {
-            Some(profile) => {
-                let steps = self.profile_steps(profile, &config)?;
-                (steps, profile.front_end_overhead_ms, format!("profile {}", profile.name))
-            }
-            None => {
-                let steps = self.roofline(&config, efficiencies)?;
-                (steps.into(), efficiencies.engine.front_end_ms, "roofline (ESTIMATE)".to_owned())
-            }
+        let (steps, front_end_ms, source) = if let Some(profile) = self.profile(choice) {
+            let steps = self.profile_steps(profile, &config)?;
+            (steps, profile.front_end_overhead_ms, format!("profile {}", profile.name))
+        } else {
+            let steps = self.roofline(&config, efficiencies)?;
+            (steps.into(), efficiencies.engine.front_end_ms, "roofline (ESTIMATE)".to_owned())
         };
         config.step_time = steps;
         let front_end_ms = if self.is_server_side { 0.0 } else { front_end_ms };

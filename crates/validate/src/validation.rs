@@ -187,7 +187,8 @@ pub fn ape_percent(predicted: f64, measured: f64) -> f64 {
 fn summary(rows: &[RowResult]) -> Vec<SummaryLine> {
     let counted: Vec<&RowResult> = rows.iter().filter(|row| row.counted).collect();
     let mut lines = lines("all", &counted);
-    let groups: [(&str, fn(&RowResult) -> &str); 4] = [
+    type Column = fn(&RowResult) -> &str;
+    let groups: [(&str, Column); 4] = [
         ("gpu", |row| &row.gpu),
         ("model", |row| &row.model),
         ("workload", |row| &row.workload),

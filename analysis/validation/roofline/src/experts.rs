@@ -1,5 +1,5 @@
 //! Experts with 4-bit weights, and with a scale for each block of fp8 weights: no table has kernels that servers use,
-//! servers of gpt-oss-120b and MiniMax-M2.5 do. One number each is fitted to half of the servers: the share of the peak at
+//! servers of `gpt-oss-120b` and `MiniMax-M2.5` do. One number each is fitted to half of the servers: the share of the peak at
 //! which the kernel computes. The other half is reported.
 
 use std::path::Path;

@@ -170,7 +170,7 @@ pub(crate) fn capacity_uncertainty(
     let mut answers = Vec::new();
     for draw in 0..draws {
         let simulation = uncertainty.draw(question.simulation, seed, draw);
-        let drawn = Question {
+        let asked = Question {
             simulation: &simulation,
             slos: question.slos,
             find: question.find,
@@ -181,7 +181,7 @@ pub(crate) fn capacity_uncertainty(
             load: Load::UNCHANGED,
             sensitivity_runs: 0,
         };
-        let answer = capacity(&drawn, workloads, workers, &progress)
+        let answer = capacity(&asked, workloads, workers, &progress)
             .map_err(|error| Failure::Failed(format!("draw {draw} of the parameters: {error}")))?;
         answers.extend(middle(&answer));
     }

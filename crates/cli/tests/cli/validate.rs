@@ -27,9 +27,9 @@ fn json_has_a_summary_and_every_row() {
 #[test]
 fn threads_do_not_show() {
     let bench = Bench::new();
-    let with = |threads| {
-        let arguments = ["validate", &example("servers.csv"), "--json", "--threads", threads];
-        bench.kendall(&arguments).succeeds().stdout.clone()
+    let table = example("servers.csv");
+    let with = |threads: &str| {
+        bench.kendall(&["validate", &table, "--json", "--threads", threads]).succeeds().stdout.clone()
     };
     assert_eq!(with("1"), with("3"));
 }
@@ -48,6 +48,6 @@ fn what_is_no_table_is_refused() {
     bench.kendall(&["validate", "nowhere.csv"]).refuses(&["nowhere.csv"]);
     bench.write("t.csv", "a,b\n1,2\n");
     bench.kendall(&["validate", "t.csv"]).refuses(&["no column `experiment`", "docs/validate.md"]);
-    let peers = ["validate", &example("servers.csv"), "--peers", "t.csv"];
-    bench.kendall(&peers).refuses(&["no column `simulator`"]);
+    let outcome = bench.kendall(&["validate", &example("servers.csv"), "--peers", "t.csv"]);
+    outcome.refuses(&["no column `simulator`"]);
 }

@@ -142,7 +142,7 @@ fn positive(key: &str, value: f64) -> Result<(), ScenarioError> {
 /// What the ledger says of them.
 fn note(zoo: &ZooConfig, ledger: &mut Ledger) {
     let mut add = |setting, value: String, treatment, note| {
-        ledger.add(setting, value, "scenario".into(), treatment, note)
+        ledger.add(setting, value, "scenario".into(), treatment, note);
     };
     match zoo.order {
         Order::PredictedSjf => add(

@@ -149,7 +149,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
             replica.catch_up(end, &mut self.observer);
             replica.report_unfinished(end, &mut self.observer);
         }
-        let totals = self.replicas.iter().map(|replica| replica.totals()).collect();
+        let totals = self.replicas.iter().map(server::Server::totals).collect();
         let Self { num_arrived, in_system, stalled, observer, .. } = self;
         Ok((RunEnd { end, num_arrived, stalled, interrupted, totals, in_system }, observer))
     }

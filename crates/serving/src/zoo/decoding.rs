@@ -31,7 +31,7 @@ pub(super) struct Decoding {
 
 impl Decoding {
     /// Decode steps that a request took part in since it joined, of the first `count`.
-    pub(super) fn steps_of(&self, request: &Request, count: u64) -> u32 {
+    pub(super) fn steps_of(request: &Request, count: u64) -> u32 {
         if request.stage == Stage::Decoding { count.saturating_sub(request.joined) as u32 } else { 0 }
     }
 

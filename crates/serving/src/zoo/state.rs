@@ -152,13 +152,13 @@ impl State {
     /// Tokens of it whose KV is computed.
     pub fn computed(&self, slot: Slot) -> u32 {
         let request = self.request(slot);
-        request.computed + self.decoding.steps_of(request, self.decoding.launched)
+        request.computed + Decoding::steps_of(request, self.decoding.launched)
     }
 
     /// Tokens that it was given.
     pub fn outputs(&self, slot: Slot) -> u32 {
         let request = self.request(slot);
-        request.outputs + self.decoding.steps_of(request, self.decoding.landed)
+        request.outputs + Decoding::steps_of(request, self.decoding.landed)
     }
 
     /// Tokens that must be computed before it can be given its next one: its prompt and, after a preemption, its output.
@@ -289,7 +289,7 @@ impl State {
         !self.draft.chunks.is_empty()
     }
 
-    /// The next step takes so much longer: a transfer over PCIe, the CPU's work.
+    /// The next step takes so much longer: a transfer over `PCIe`, the CPU's work.
     pub fn delay(&mut self, extra: SimDuration) {
         self.draft.extra += extra;
     }

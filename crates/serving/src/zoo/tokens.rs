@@ -6,6 +6,7 @@ use crate::request::{TokenSegment, TokenStream};
 use super::Request;
 
 /// The tokens of one request: its prompt, then its output.
+#[allow(clippy::struct_field_names, reason = "the name of the field of a request")]
 #[derive(Debug, Clone)]
 pub(super) struct Tokens {
     prompt: Box<[TokenSegment]>,

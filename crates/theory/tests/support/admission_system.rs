@@ -151,7 +151,9 @@ pub(crate) fn simulate(
             active.iter().filter(|request| !request.prefilled).map(|request| request.prompt).sum();
         if prompts > 0 {
             now += steps.prefill_s(f64::from(prompts), b);
-            active.iter_mut().for_each(|request| request.prefilled = true);
+            for request in &mut active {
+                request.prefilled = true;
+            }
             continue;
         }
         let decode_s = steps.decode_s(b);
@@ -167,7 +169,7 @@ pub(crate) fn simulate(
         }
         now += run as f64 * decode_s;
     }
-    outcome(&mut ttft, lost as f64 / requests as f64, system.arrival_rate_per_s(), limit_s)
+    outcome(&mut ttft, f64::from(lost) / requests as f64, system.arrival_rate_per_s(), limit_s)
 }
 
 fn outcome(ttft: &mut [f64], blocking: f64, rate_per_s: f64, limit_s: f64) -> Outcome {

@@ -40,7 +40,7 @@ impl Loss {
                 zoo.engine.source()
             )));
         };
-        if zoo.order != Order::Fcfs || zoo.admission != Admission::Open {
+        if zoo.order != Order::Fcfs || zoo.admission != Admission::default() {
             return Err(NoModel("server: the models know first come, first served, and open doors".into()));
         }
         let batch = settings.max_batch_size;

@@ -58,6 +58,7 @@ macro_rules! engines {
 
         /// Its policy at work.
         #[derive(Debug, Clone)]
+        #[allow(clippy::large_enum_variant, reason = "there is one to a replica")]
         pub(crate) enum AnyPolicy {
             $($variant($module::Scheduler),)*
         }

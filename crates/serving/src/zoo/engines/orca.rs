@@ -16,7 +16,7 @@
 //!
 //! Schedules worked out by hand (`orca_tests.rs` plays them), with steps of 1 s, longest sequence 10:
 //!
-//! 1. max_batch_size 2: A(3+3), B(2+1), C(1+1) at 0. Iteration 0-1: prompts of A and B; B ends. 1-2: A decodes and C computes
+//! 1. `max_batch_size` 2: A(3+3), B(2+1), C(1+1) at 0. Iteration 0-1: prompts of A and B; B ends. 1-2: A decodes and C computes
 //!    its prompt and ends. 2-3: A decodes and ends.
 //! 2. KV of 19 tokens: reservations of 10 admit one at a time. A 0-3, B 3-4, C 4-5.
 //! 3. The same with `oracle`: reservations of 6, 3, 2: all three start at 0; C and B end at 1.

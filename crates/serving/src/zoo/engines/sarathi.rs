@@ -18,9 +18,9 @@
 //!
 //! Schedules worked out by hand, with steps of 1 s (`sarathi_tests.rs` plays them):
 //!
-//! 1. chunk_size 4; A(6+2) at 0, B(2+3) and C(3+1) at 0.5: A4; A2 B2; A and B decode and C computes 2; B decodes, C computes 1.
+//! 1. `chunk_size` 4; A(6+2) at 0, B(2+3) and C(3+1) at 0.5: A4; A2 B2; A and B decode and C computes 2; B decodes, C computes 1.
 //!    Nobody who decodes ever waits for a prompt.
-//! 2. chunk_size 2; A(1+3), B(1+3), C(2+1) at 0: A and B use up the budget from 0 to 3; C comes at 3.
+//! 2. `chunk_size` 2; A(1+3), B(1+3), C(2+1) at 0: A and B use up the budget from 0 to 3; C comes at 3.
 //! 3. KV of 8 tokens. A(3+4), B(3+3) at 0: prompts 0-1, decode 1-2; at 2 B is preempted; A ends at 4, and B computes 5 tokens
 //!    again 4-5, which gives its third.
 

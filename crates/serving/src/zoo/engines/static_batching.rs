@@ -14,7 +14,7 @@
 //!
 //! Schedules worked out by hand (`static_tests.rs` plays them), with steps of 1 s:
 //!
-//! 1. batch_size 2, timeout 10 s; A(3+1) at 0, B(5+3) at 2: the batch is full at 2 and prefills 2-3 with 2 x 5 tokens, A ends;
+//! 1. `batch_size` 2, timeout 10 s; A(3+1) at 0, B(5+3) at 2: the batch is full at 2 and prefills 2-3 with 2 x 5 tokens, A ends;
 //!    decode steps 3-4 and 4-5 compute two rows, with contexts of 6 each, then 7: B ends at 5.
 //! 2. The same with C(2+1) at 2.5: it waits for a second request until 12.5 and prefills 12.5-13.5, alone.
 //! 3. timeout 1 s, A(2+3) at 0, B(2+1) at 1.5: A starts at 1 (the time-out), prefills 1-2, decodes 2-3, 3-4; B waited for over

@@ -18,12 +18,12 @@
 //!
 //! Schedules worked out by hand, with steps of 1 s (`tensorrt_llm_tests.rs` plays them):
 //!
-//! 1. GUARANTEED_NO_EVICT, max_num_tokens 5 without chunks: A(3+2), B(2+1), C(1+1) at 0: A3 B2; A decodes beside C1.
+//! 1. `GUARANTEED_NO_EVICT`, `max_num_tokens` 5 without chunks: A(3+2), B(2+1), C(1+1) at 0: A3 B2; A decodes beside C1.
 //! 2. KV of 19 tokens, sequences of 10 at most: A(3+3), B(2+1), C(1+1) at 0 run one at a time.
-//! 3. MAX_UTILIZATION, KV of 8 tokens: A(3+4), B(3+3) at 0: prompts 0-1, decode 1-2; at 2 B is paused; A ends at 4; B computes
+//! 3. `MAX_UTILIZATION`, KV of 8 tokens: A(3+4), B(3+3) at 0: prompts 0-1, decode 1-2; at 2 B is paused; A ends at 4; B computes
 //!    5 tokens again 4-5. With three blocks of 4 tokens and A(5+3), B(3+2) nobody is paused: no block is needed.
-//! 4. STATIC_BATCH, max_batch_size 2, the requests of 2: A3 B2; A; A; C1.
-//! 5. Chunks, blocks of 4 tokens, max_num_tokens 7: A(10+2), B(2+1) at 0: 7 tokens are rounded to A4, and B2 fills what is
+//! 4. `STATIC_BATCH`, `max_batch_size` 2, the requests of 2: A3 B2; A; A; C1.
+//! 5. Chunks, blocks of 4 tokens, `max_num_tokens` 7: A(10+2), B(2+1) at 0: 7 tokens are rounded to A4, and B2 fills what is
 //!    left; A6; A.
 
 use schemars::JsonSchema;

@@ -21,7 +21,7 @@
 //! 1. A(3+3) at 0, B(2+2) at 0.5: A computes its prompt 0-1; B's comes first, so A stands still 1-2; both decode 2-3, A 3-4.
 //! 2. KV of 8 tokens. A(3+4), B(3+3) at 0: prompts 0-1, decode 1-2; all 8 are taken. At 2 B is preempted and loses 4; A decodes
 //!    2-3 and 3-4 and ends; B computes 3 + 2 tokens again 4-5, which gives its third.
-//! 3. The same with `preemption_mode = "swap"` and a second for four tokens over PCIe: B is moved out during 2-4, A decodes
+//! 3. The same with `preemption_mode = "swap"` and a second for four tokens over `PCIe`: B is moved out during 2-4, A decodes
 //!    there and at 4-5; B comes back during 5-7 and decodes.
 //! 4. Three blocks of 4 tokens. A(5+3), B(3+2) at 0 take all three. At 1 neither needs a block, but A must find a free one: B is
 //!    preempted. A decodes 1-2, B's 3 + 1 tokens come first 2-3, A ends 3-4.
@@ -67,7 +67,7 @@ pub struct Settings {
     pub preemption_mode: PreemptionMode,
     /// Host memory for swapped KV, for each GPU (GiB).
     pub swap_space: f64,
-    /// Bandwidth between GPU and host in one direction (GB/s). Default: PCIe 4.0 with 16 lanes by its specification, 16 GT/s a
+    /// Bandwidth between GPU and host in one direction (GB/s). Default: `PCIe` 4.0 with 16 lanes by its specification, 16 GT/s a
     /// lane in 128b/130b code; copies of single blocks reach less.
     pub pcie_bandwidth_gb_per_s: f64,
     /// KV of one token on one GPU (bytes); from the model if absent. Only swapping needs it.
