@@ -2,7 +2,8 @@
 
 import math
 
-COLOURS = ["#1b6ca8", "#c1440e", "#2e8b57", "#7a4fa3", "#b8860b", "#444444", "#d14b8f", "#008b8b", "#8b5a2b", "#556b2f"]
+COLOURS = ["#1b6ca8", "#c1440e", "#2e8b57", "#7a4fa3", "#b8860b", "#444444", "#d14b8f", "#008b8b", "#8b5a2b", "#6b8e23",
+           "#000080", "#e9967a", "#9acd32"]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 420, 70, 170, 34, 50
 
 

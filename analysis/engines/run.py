@@ -1,6 +1,7 @@
 """Every engine of the zoo on one workload: goodput and p99 TTFT over load, fragmentation over the spread of output lengths."""
 
 import pathlib
+import resource
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -23,6 +24,13 @@ ENGINES = [
     ("reserve (loss)", "reserve", [*kv(1), "server.reserve.max_batch_size=64"]),
     ("orca", "orca", [*kv(1), "server.orca.max_batch_size=64"]),
     ("orca, 2^n oracle", "orca", [*kv(1), "server.orca.max_batch_size=64", 'server.orca.reservation="oracle_pow2"']),
+    ("vllm-v0", "vllm-v0", [*kv(16), "server.vllm-v0.max_num_seqs=64"]),
+    ("sarathi", "sarathi", [*kv(16), "server.sarathi.max_num_seqs=64"]),
+    ("deepspeed-fastgen", "deepspeed-fastgen", [*kv(16), "server.deepspeed-fastgen.max_ragged_sequence_count=64"]),
+    ("tensorrt-llm", "tensorrt-llm", [*kv(16), "server.tensorrt-llm.max_batch_size=64"]),
+    ("sglang", "sglang", [*kv(1), "server.sglang.max_running_requests=64"]),
+    ("tgi", "tgi", [*kv(16), "server.tgi.max_batch_size=64"]),
+    ("llama-cpp", "llama-cpp", [*kv(1), "server.llama-cpp.parallel=16"]),
     ("vllm-v1", "vllm-v1", [*kv(16), "server.max_num_seqs=64", 'server.engine_version="0.22"', "server.enable_prefix_caching=false"]),
 ]
 RATES = [0.05, 0.2, 0.5, 1, 2, 4, 6, 8, 10, 12, 14, 16]
@@ -62,10 +70,10 @@ study.table(["arrivals (req/s)", *by_load],
 study.heading("p99 TTFT (ms)")
 study.table(["arrivals (req/s)", *by_load],
             [[rate, *(figure(by_load[name][i][1], "p99_ttft_ms") for name in by_load)] for i, rate in enumerate(RATES)])
-study.heading("Blocked (%)")
-study.table(["arrivals (req/s)", *by_load],
-            [[rate, *(figure(by_load[name][i][1], "blocking_probability", 100) for name in by_load)]
-             for i, rate in enumerate(RATES)])
+study.heading("Blocked (%), where anybody was")
+blocked = [[name, rate, figure(p, "blocking_probability", 100)] for name, points in by_load.items() for rate, p in points
+           if p["figures"]["blocking_probability"]["mean"] > 0]
+study.table(["engine", "arrivals (req/s)", "blocked (%)"], blocked)
 chart.lines(study.folder / "figures" / "goodput.svg", "Goodput over load, 95 % intervals", "arrivals (req/s)", "good requests (1/s)",
             [(name, [s for rate, p in points for s in spot(rate, p, "slo_attainment", rate)]) for name, points in by_load.items()])
 chart.lines(study.folder / "figures" / "p99-ttft.svg", "p99 TTFT over load, 95 % intervals", "arrivals (req/s)", "p99 TTFT (ms)",
@@ -81,4 +89,16 @@ study.table(["coefficient of variation", *spread],
 chart.lines(study.folder / "figures" / "fragmentation.svg", "Held KV without a token, 95 % intervals",
             "coefficient of variation of output lengths", "internal fragmentation (%)",
             [(name, [s for cv, p in points for s in spot(cv, p, "internal_fragmentation", 100)]) for name, points in spread.items()])
+
+study.heading("Speed: simulated requests per CPU-second (user and system time of one run of 300,000 requests of the quick start, default flags)")
+rows = []
+for engine in dict.fromkeys(engine for _, engine, _ in ENGINES):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    flags = ["server.enable_prefix_caching=false"] if engine == "vllm-v1" else []
+    changes = [word for change in [f'server.engine="{engine}"', *flags] for word in ("--set", change)]
+    study.run("run", "speed.toml", "--quiet", *changes)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    rows.append([engine, f"{300_000 / seconds:,.0f}"])
+study.table(["engine", "requests per CPU-second"], rows)
 study.write()

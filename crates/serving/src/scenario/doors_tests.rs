@@ -68,7 +68,7 @@ fn keys_reach_the_engine() {
 #[test]
 fn mistakes_name_the_key_and_the_remedy() {
     for (keys, parts) in [
-        ("queue_order = \"lifo\"", ["queue_order", "fair_share"]),
+        ("queue_order = \"lifo\"", ["lifo", "fair_share"]),
         ("queue = { sigma = 1.0 }", ["sigma", "prediction_sigma"]),
         ("queue = { prediction_sigma = 1.0 }", ["queue.prediction_sigma", "predicted_sjf"]),
         ("queue = { output_weight = 5 }", ["queue.output_weight", "fair_share"]),
