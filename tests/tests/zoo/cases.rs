@@ -4,8 +4,9 @@ use kendall_des::{SimDuration, SimTime};
 use kendall_serving::zoo::engines::Engine;
 use kendall_serving::zoo::{Admission, Order};
 use kendall_serving::{
-    CurveCoefficients, CurveSteps, EngineConfig, LinearCoefficients, PromptContent, RequestSpec, RequestStatus,
-    RouterConfig, RouterPolicy, SimulationConfig, StepTimeModel, TokenSegment, TokenStream, ZooConfig,
+    CurveCoefficients, CurveSteps, EngineConfig, LinearCoefficients, PromptContent, RequestSpec,
+    RequestStatus, RouterConfig, RouterPolicy, SimulationConfig, StepTimeModel, TokenSegment, TokenStream,
+    ZooConfig,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

@@ -130,7 +130,8 @@ fn sglang_flags(max_new_tokens: DeclaredOutput) -> impl Strategy<Value = Engine>
         1 => Just(SchedulePolicy::Random),
     ];
     let chunk = prop_oneof![1 => Just(-1_i64), 2 => 16..=40_i64];
-    let ratio = (prop_oneof![Just(0.0), Just(0.3), Just(1.0)], prop_oneof![Just(0.0), Just(0.14)], 1..=50_u32);
+    let ratio =
+        (prop_oneof![Just(0.0), Just(0.3), Just(1.0)], prop_oneof![Just(0.0), Just(0.14)], 1..=50_u32);
     let clip = prop_oneof![Just(1_u32), Just(5), Just(4_096)];
     (policy, 1..=6_u32, 1..=60_u32, chunk, any::<[bool; 2]>(), ratio, clip, 1..=4_u32).prop_map(
         move |(schedule_policy, running, prefill, chunk, [mixed, disabled], ratio, clip, retract)| {
