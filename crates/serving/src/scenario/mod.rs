@@ -199,7 +199,7 @@ pub enum EngineName {
     /// Orca: iteration-level scheduling, the longest output reserved.
     #[serde(rename = "orca")]
     Orca,
-    /// SGLang: radix prefix cache, prompts before decoding, retraction.
+    /// `SGLang`: radix prefix cache, prompts before decoding, retraction.
     #[serde(rename = "sglang")]
     Sglang,
     /// Text Generation Inference: prompts apart from decoding, whole outputs reserved.

@@ -237,7 +237,7 @@ impl Engine {
         }
     }
 
-    /// Tokens in a KV block if the scenario does not say: engines before paging count tokens, as do SGLang (`--page-size 1`) and
+    /// Tokens in a KV block if the scenario does not say: engines before paging count tokens, as do `SGLang` (`--page-size 1`) and
     /// llama.cpp; TGI's paged attention has 16.
     fn default_block_size(&self) -> u32 {
         match self {

@@ -41,6 +41,7 @@ macro_rules! engines {
         }
 
         /// Its policy at work.
+        #[allow(clippy::large_enum_variant, reason = "there is one a replica, and it is never moved")]
         #[derive(Debug, Clone)]
         pub(crate) enum AnyPolicy {
             $($variant($module::Scheduler),)*
@@ -136,7 +137,7 @@ engines! {
     Dynamic => dynamic,
     /// Orca: batches of iterations.
     Orca => orca,
-    /// SGLang's scheduler and radix cache.
+    /// `SGLang`'s scheduler and radix cache.
     Sglang => sglang,
     /// Text Generation Inference's router.
     Tgi => tgi,

@@ -24,7 +24,7 @@
 //! 1. A(3+4) at 0, B(2+2) at 0.5. 0-1 A's prompt. At 1 one runs and floor(1 * 0.3) = 0 must wait: B's prompt 1-2 while A waits.
 //!    2-3 both decode and B ends; A ends at 5.
 //! 2. `waiting_served_ratio` 1, `max_waiting_tokens` 3: A(1+5) and B(1+5) at 0, C(1+1) at 0.5. Two must wait and one does: A and B
-//!    decode 1-2 and 2-3. Then waiting_tokens = 3, and C interrupts 3-4. A and B end at 6.
+//!    decode 1-2 and 2-3. Then `waiting_tokens` = 3, and C interrupts 3-4. A and B end at 6.
 //! 3. KV of 7 tokens (with the reserved block, `max_batch_total_tokens` 8), `max_batch_prefill_tokens` 4: A(3+2), B(3+2) at 0.
 //!    Two prompts are 6 > 4 tokens: A alone 0-1. It holds 4 tokens; B's 5 > 8 - 4: A decodes 1-2 and ends, B runs 2-4.
 

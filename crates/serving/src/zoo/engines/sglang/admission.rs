@@ -111,7 +111,7 @@ impl Scheduler {
                 u64::from(left.min(settings.clip_max_new_tokens_estimation))
             })
             .sum();
-        let mixed = if settings.mixes() { state.num_decoding() as i64 } else { 0 };
+        let mixed = if settings.mixes() { state.num_decoding().cast_signed() } else { 0 };
         let free = i64::from(state.kv().free_blocks()) * i64::from(state.kv().block_size());
         Budget {
             total: (free - mixed) as f64 - expected as f64 * ratio,
