@@ -30,8 +30,8 @@ fn an_unknown_word_gets_its_line_and_the_nearest() {
     refused_text(text, &["unknown variant `poison`", "mine.toml:4", "did you mean `poisson`?"]);
     let text = with("dist = \"lognormal\", median = 256", "dist = \"lognorm\", median = 256");
     refused_text(text, &["unknown variant `lognorm`", "mine.toml:5", "did you mean `lognormal`?"]);
-    let text = with("\"vllm-v1\"", "\"vllm-v2\"");
-    refused_text(text, &["unknown variant `vllm-v2`", "mine.toml:11:10", "did you mean `vllm-v1`?"]);
+    let text = with("\"vllm-v1\"", "\"vllm-v11\"");
+    refused_text(text, &["unknown variant `vllm-v11`", "mine.toml:11:10", "did you mean `vllm-v1`?"]);
     refused(&["server.scheduling_policy=lifo"], &["unknown variant `lifo`", "`fcfs`", "`priority`"]);
 }
 

@@ -247,7 +247,8 @@ impl Observer for RunMetrics {
         if let Some(scheduled) = record.first_scheduled {
             self.queue.record_n(scheduled - record.received, 1);
         }
-        if record.status != RequestStatus::Rejected {
+        // Who was turned away at the door was never here; who was given up later was.
+        if record.status != RequestStatus::Rejected || record.queued.is_some() {
             self.sojourn_ps += u128::from((record.finish - record.received).as_ps());
         }
         if record.status != RequestStatus::Finished {

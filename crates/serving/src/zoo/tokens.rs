@@ -10,7 +10,7 @@ use super::Request;
 #[derive(Debug, Clone)]
 pub(super) struct Tokens {
     prompt: Box<[TokenSegment]>,
-    num_prompt_tokens: u32,
+    prompt_len: u32,
     output: TokenStream,
 }
 
@@ -18,14 +18,14 @@ impl Tokens {
     pub(super) fn new(request: &Request) -> Self {
         Self {
             prompt: prompt_runs(request.index, request.num_prompt_tokens, &request.prompt),
-            num_prompt_tokens: request.num_prompt_tokens,
+            prompt_len: request.num_prompt_tokens,
             output: TokenStream::Output(request.index),
         }
     }
 
     /// The runs of its tokens number `from` to `to`, the last one excluded.
     pub(super) fn runs(&self, from: u32, to: u32) -> impl Iterator<Item = TokenSegment> + '_ {
-        let output = TokenSegment { stream: self.output, start: 0, len: u32::MAX - self.num_prompt_tokens };
+        let output = TokenSegment { stream: self.output, start: 0, len: u32::MAX - self.prompt_len };
         let mut position = 0;
         self.prompt.iter().copied().chain(std::iter::once(output)).filter_map(move |run| {
             let begins = position;

@@ -1,6 +1,6 @@
 //! `sglang`: a radix prefix cache, prompts before decoding, an estimate of what outputs will need, and retraction when it fails.
 //!
-//! Source: SGLang, `python/sglang/srt/managers/schedule_policy.py` (commit 00550cd), `schedule_batch.py` and `scheduler.py` of the
+//! Source: `SGLang`, `python/sglang/srt/managers/schedule_policy.py` (commit 00550cd), `schedule_batch.py` and `scheduler.py` of the
 //! 0.5 series, `mem_cache/radix_cache.py` (commit 006b0e3).
 //!
 //! ```text

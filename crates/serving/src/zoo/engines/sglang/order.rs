@@ -1,4 +1,4 @@
-//! In which order SGLang offers the waiting requests to the batch (`SchedulePolicy.calc_priority` in `schedule_policy.py`).
+//! In which order `SGLang` offers the waiting requests to the batch (`SchedulePolicy.calc_priority` in `schedule_policy.py`).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! The radix tree over token sequences of SGLang's prefix cache (`mem_cache/radix_cache.py`).
+//! The radix tree over token sequences of `SGLang`'s prefix cache (`mem_cache/radix_cache.py`).
 //!
 //! A node's key is a run of whole pages; the tokens on the way from the root to a node are a cached prefix. A node is locked
 //! while a running request uses it, and locked nodes lock their ancestors. The least recently used unlocked leaf goes first.
