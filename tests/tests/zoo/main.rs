@@ -94,9 +94,9 @@ zoo! {
         (tensorrt_llm_flags(Reservation::Max), Particulars { preempts: true, ..Particulars::default() });
     tensorrt_llm_oracle =>
         (tensorrt_llm_flags(Reservation::Oracle), Particulars { foresees: true, preempts: true, ..Particulars::default() });
-    sglang => (sglang_flags(DeclaredOutput::Longest), Particulars::default());
+    sglang => (sglang_flags(DeclaredOutput::Longest), Particulars { preempts: true, ..Particulars::default() });
     sglang_oracle =>
-        (sglang_flags(DeclaredOutput::OracleExact), Particulars { foresees: true, ..Particulars::default() });
+        (sglang_flags(DeclaredOutput::OracleExact), Particulars { foresees: true, preempts: true, ..Particulars::default() });
     tgi => (tgi_flags(DeclaredOutput::Longest), Particulars::default());
     tgi_oracle =>
         (tgi_flags(DeclaredOutput::OracleExact), Particulars { foresees: true, ..Particulars::default() });

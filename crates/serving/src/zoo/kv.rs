@@ -157,7 +157,7 @@ impl KvAccount {
         }
         // In as many steps as a block has tokens every request takes one.
         let size = u64::from(self.block_size);
-        let spare = u64::from(self.free_blocks().saturating_sub(1));
+        let Some(spare) = self.free_blocks().checked_sub(1).map(u64::from) else { return 0 };
         let (rounds, mut left) = (spare / rows, spare % rows);
         let mut steps = rounds * size;
         for &needed in &self.needs[(step % size) as usize..][..size as usize] {
