@@ -38,7 +38,7 @@ fn every_request_of_a_preempting_run_adds_up() {
     let ps = |text: &str| text.replace('.', "").parse::<u64>().expect("seconds with twelve decimals");
     let mut preempted = 0;
     for row in rows.records().map(|row| row.expect("a row")) {
-        let request = requests.iter().find(|request| request["request"] == row[number]);
+        let request = requests.iter().find(|request| request["request"].as_u64() == row[number].parse().ok());
         let request = request.expect("explained");
         assert_eq!(parts_sum(request, "ttft_parts_ps", "ttft_ps"), ps(&row[ttft]));
         assert_eq!(parts_sum(request, "sojourn_parts_ps", "sojourn_ps"), ps(&row[e2e]));
