@@ -3,6 +3,7 @@
 //! [`Engine`] holds the state and knows the rules; [`Replica`] drives it through time. Neither reads a clock: the
 //! simulation tells them what time it is.
 
+mod block_needs;
 mod cohort;
 mod config;
 mod in_flight;

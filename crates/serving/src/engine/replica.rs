@@ -122,15 +122,22 @@ impl Replica {
     ///
     /// # Panics
     /// If nothing was in flight.
+    #[inline]
     pub fn complete(&mut self, now: SimTime, observer: &mut impl Observer) {
         let goes_on = self.in_flight.oldest().and_then(Flight::rows_that_go_on);
         if let Some(count) = goes_on.filter(|_| self.abortable.is_empty()) {
             self.engine.deliver_to_members(count, now, observer);
             self.fruitless_steps = 0;
-            self.in_flight.pop();
-            observer.inspect(self.id, &self.engine);
-            return;
+        } else {
+            self.process_result(now, observer);
         }
+        self.in_flight.pop();
+        observer.inspect(self.id, &self.engine);
+    }
+
+    /// The result of the oldest batch, of whatever kind.
+    #[inline(never)]
+    fn process_result(&mut self, now: SimTime, observer: &mut impl Observer) {
         let aborted = if self.abortable.is_empty() { Vec::new() } else { self.abort_known(now, observer) };
         let flight = self.in_flight.oldest_mut().expect("a batch was in flight");
         let batch = &flight.batch;
@@ -151,8 +158,6 @@ impl Replica {
             record.free_blocks_end = self.engine.kv.num_free();
             observer.step(*record);
         }
-        self.in_flight.pop();
-        observer.inspect(self.id, &self.engine);
     }
 
     /// The engine is awake at `now`: it takes in what has arrived and schedules as far as it can.

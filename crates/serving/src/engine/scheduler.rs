@@ -81,7 +81,7 @@ impl Engine {
             self.dissolve_cohort(in_flight);
             self.schedule_one_by_one(now, output);
         }
-        self.count_batches(1);
+        self.count_batch();
     }
 
     /// Decides the next step request by request.
@@ -105,7 +105,7 @@ impl Engine {
         }
         let nobody_else = self.cohort.others.is_empty() && self.waiting.is_empty();
         let budget = self.config.max_num_batched_tokens - self.cohort.num_rows as u32;
-        if self.blocks_for_members() + self.blocks_for_others(budget) > self.kv.num_free() {
+        if self.cohort.block_needs.next() + self.blocks_for_others(budget) > self.kv.num_free() {
             return false;
         }
         let (members, context) = (self.cohort.num_rows, self.cohort.context);
