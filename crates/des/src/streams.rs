@@ -75,8 +75,8 @@ impl Stream {
     /// The first uniform draw of entity number `entity`: [`EntityRng::next_open01`] of a generator that nobody needs.
     #[inline]
     pub(crate) fn first_open01(&mut self, entity: u64) -> f64 {
-        let &[a, b, c, d, e, f, g, h, ..] = self.block(entity);
-        open01(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+        let block = self.block(entity);
+        open01(u64::from_le_bytes(std::array::from_fn(|i| block[i])))
     }
 
     #[inline]

@@ -119,7 +119,7 @@ impl Moments {
             first: rounds * first + block_size * sum_of_rounds * count,
             triangles: rounds * triangles
                 + block_size * sum_of_rounds * first
-                + (block_size * sum_of_rounds + block_size * block_size * squares_of_rounds) / 2 * count,
+                + block_size * (sum_of_rounds + block_size * squares_of_rounds) / 2 * count,
         }
     }
 }

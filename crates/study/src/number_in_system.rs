@@ -47,7 +47,7 @@ impl NumberInSystem {
         let level = u64::from(gauges.num_waiting) + u64::from(gauges.num_running);
         let before = std::mem::replace(&mut self.replicas[replica as usize], level);
         // Until now nothing has changed. Whether something does now nobody can predict, but that it is time to look is rare.
-        if (now > self.next) & (level != before) {
+        if now > self.next && level != before {
             self.look_up_to(now);
         }
         self.now = self.now + level - before;
