@@ -182,8 +182,13 @@ impl Engine {
         if scheduled > 0 {
             request.blocks.num_blocks = request.num_computed_tokens.div_ceil(self.config.block_size);
         }
-        if self.config.enable_prefix_caching {
+        if self.kv.wants_keys() {
             request.keys.extend_to(request.num_known_tokens, self.config.block_size);
+        } else if scheduled > 0 {
+            // As `take_member_blocks` would have cached them.
+            let in_flight = u32::from(self.config.async_scheduling);
+            let cached = request.num_computed_tokens - in_flight;
+            self.kv.cache_full_blocks(&mut request.blocks, &request.keys, cached);
         }
     }
 
@@ -282,7 +287,7 @@ impl Engine {
             // Asynchronous: the value of the token that is being computed is not known yet.
             let known = if self.config.async_scheduling { computed } else { computed + 1 };
             let request = &mut self.requests[slot as usize];
-            if self.config.enable_prefix_caching {
+            if self.kv.wants_keys() {
                 request.keys.extend_to(known, block_size);
             }
             let want = Allocation {

@@ -75,6 +75,10 @@ impl Replica {
         }
     }
 
+    pub(crate) fn expect_unshared_tokens(&mut self) {
+        self.engine.expect_unshared_tokens();
+    }
+
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.engine

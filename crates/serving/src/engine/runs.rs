@@ -47,7 +47,7 @@ impl Engine {
     fn only_decodes(&self) -> bool {
         let limit = self.config.max_num_active_seqs.unwrap_or(self.config.max_num_seqs) as usize;
         let nobody_can_enter =
-            self.waiting.is_empty() || self.running.len() >= limit || !self.config.enable_prefix_caching;
+            self.waiting.is_empty() || self.running.len() >= limit || !self.kv.wants_keys();
         self.cohort.formed && self.cohort.others.is_empty() && nobody_can_enter
     }
 

@@ -242,7 +242,9 @@ impl Engine {
 
     /// Takes everything from a request and puts it back at the front of the waiting queue.
     fn preempt(&mut self, slot: Slot, now: SimTime) {
+        self.name_blocks();
         let request = &mut self.requests[slot as usize];
+        self.preempted_here += u32::from(request.life.num_preemptions == 0);
         self.kv.free(&mut request.blocks);
         self.held_tokens -= u64::from(request.num_computed_tokens);
         let life = &mut request.life;
@@ -287,7 +289,7 @@ impl Engine {
         let request = &mut self.requests[slot as usize];
         let known = request.num_known_tokens;
         // Not before: a request that waits long need not carry its keys.
-        if self.config.enable_prefix_caching {
+        if self.kv.wants_keys() {
             request.keys.extend_to(known, self.config.block_size);
         }
         let hit = self.kv.prefix_hit(&request.keys, known);

@@ -97,7 +97,10 @@ impl<'a, O: Observer> Simulation<'a, O> {
     ) -> Result<Self, ConfigError> {
         config.validate()?;
         let server = |id| Server::new(id, config);
-        let replicas = (0..config.replicas).map(server).collect::<Result<Vec<_>, ConfigError>>()?;
+        let mut replicas = (0..config.replicas).map(server).collect::<Result<Vec<_>, ConfigError>>()?;
+        if !workload.shares_tokens() && !observer.wants_steps() {
+            replicas.iter_mut().for_each(Server::expect_unshared_tokens);
+        }
         Ok(Self {
             config,
             workload,
