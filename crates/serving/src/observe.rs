@@ -70,4 +70,7 @@ pub trait Observer {
 
     /// The result of a step was processed.
     fn step(&mut self, _step: StepRecord) {}
+
+    /// The run ended before the result of a step that had been scheduled.
+    fn step_cut_off(&mut self, _step: StepRecord) {}
 }

@@ -265,9 +265,14 @@ impl Replica {
         }
     }
 
-    /// Reports the requests that have not left, in order of their number: first those in the engine, then those in its
-    /// input queue.
+    /// The run is over. Reports the steps that are in flight, and the requests that have not left, in order of their number: first
+    /// those in the engine, then those in its input queue.
     pub fn report_unfinished(&mut self, now: SimTime, observer: &mut impl Observer) {
+        for flight in self.in_flight.iter_mut() {
+            if let Some(record) = flight.record.take() {
+                observer.step_cut_off(*record);
+            }
+        }
         self.engine.report_unfinished(self.id, now, observer);
         for input in &self.inbox {
             if let Input::Add(arrival) = input {
