@@ -133,7 +133,8 @@ pub(crate) fn horizon(file: &ScenarioFile) -> Horizon {
     let mut arrivals = workload.arrivals.iter().chain(classes);
     if is_closed(file) {
         // Clients that find everything there at once are a closed loop; where the offered rate changes, so does the state.
-        let changes = |arrivals: &Arrivals| !arrivals.is_stationary() && !matches!(arrivals, Arrivals::AtOnce {});
+        let changes =
+            |arrivals: &Arrivals| !arrivals.is_stationary() && !matches!(arrivals, Arrivals::AtOnce {});
         return if arrivals.any(changes) { Horizon::Finite } else { Horizon::Bounded };
     }
     if arrivals.all(Arrivals::is_stationary) { Horizon::Stationary } else { Horizon::Finite }

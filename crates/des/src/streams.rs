@@ -78,13 +78,24 @@ impl Stream {
     /// The random numbers of entity number `entity`, always the same ones, whatever was read before.
     #[inline]
     pub fn entity(&mut self, entity: u64) -> EntityRng {
+        let block = *self.block(entity);
+        EntityRng { block, used: 0, address: (self.streams, self.purpose, entity), overflow: None }
+    }
+
+    /// The first uniform draw of entity number `entity`: [`EntityRng::next_open01`] of a generator that nobody needs.
+    #[inline]
+    pub(crate) fn first_open01(&mut self, entity: u64) -> f64 {
+        let block = self.block(entity);
+        open01(u64::from_le_bytes(std::array::from_fn(|i| block[i])))
+    }
+
+    #[inline]
+    fn block(&mut self, entity: u64) -> &[u8; BYTES_PER_BLOCK] {
         let group = entity / GROUP as u64;
         if group + 1 != self.next_group {
             self.make(group);
         }
-        let block = self.blocks[(entity % GROUP as u64) as usize];
-        let mask = if self.streams.mirrored { u64::MAX } else { 0 };
-        EntityRng { block, used: 0, mask, address: (self.streams, self.purpose, entity), overflow: None }
+        &self.blocks[(entity % GROUP as u64) as usize]
     }
 
     /// Makes the blocks of a group of entities.
@@ -94,7 +105,11 @@ impl Stream {
             self.generator.set_word_pos(u128::from(group) * GROUP as u128 * WORDS_PER_BLOCK);
         }
         self.next_group = group + 1;
-        self.generator.fill_bytes(self.blocks.as_flattened_mut());
+        let bytes = self.blocks.as_flattened_mut();
+        self.generator.fill_bytes(bytes);
+        if self.streams.mirrored {
+            bytes.iter_mut().for_each(|byte| *byte = !*byte);
+        }
     }
 }
 
@@ -104,8 +119,6 @@ pub struct EntityRng {
     block: [u8; BYTES_PER_BLOCK],
     /// Bytes of it that were drawn.
     used: usize,
-    /// Bits that are inverted: all of them or none.
-    mask: u64,
     address: (Streams, Purpose, u64),
     overflow: Option<Box<ChaCha8Rng>>,
 }
@@ -116,21 +129,28 @@ impl EntityRng {
     pub fn next_u64(&mut self) -> u64 {
         if let Some(draw) = self.block[self.used..].first_chunk() {
             self.used += 8;
-            return u64::from_le_bytes(*draw) ^ self.mask;
+            return u64::from_le_bytes(*draw);
         }
         let (streams, purpose, entity) = self.address;
         let overflow = self.overflow.get_or_insert_with(|| {
             Box::new(ChaCha8Rng::from_seed(streams.key(purpose, entity.wrapping_add(1))))
         });
-        overflow.next_u64() ^ self.mask
+        let bits = overflow.next_u64();
+        if streams.mirrored { !bits } else { bits }
     }
 
-    /// Uniform on the open interval (0, 1): 53 bits, centred, so that neither end is ever drawn and every inverse
-    /// distribution function is finite.
+    /// Uniform on the open interval (0, 1).
     #[inline]
     pub fn next_open01(&mut self) -> f64 {
-        ((self.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+        open01(self.next_u64())
     }
+}
+
+/// Uniform on the open interval (0, 1): 53 bits, centred, so that neither end is ever drawn and every inverse distribution
+/// function is finite.
+#[inline]
+fn open01(bits: u64) -> f64 {
+    ((bits >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]
@@ -158,6 +178,7 @@ mod tests {
         let streams = Streams::new(7, 3);
         let (mut one, mut other) = (streams.stream(Purpose(1)), streams.mirrored().stream(Purpose(1)));
         for entity in 0..50 {
+            assert_eq!(one.first_open01(entity) + other.first_open01(entity), 1.0);
             let (mut one, mut other) = (one.entity(entity), other.entity(entity));
             for _ in 0..20 {
                 assert_eq!(one.next_open01() + other.next_open01(), 1.0);

@@ -78,7 +78,9 @@ impl ReplicationsReport<'_> {
     fn extent(&self) -> String {
         match self.antithetic {
             None => format!("{} independent replications", whole(u64::from(self.replications))),
-            Some(_) => format!("{} antithetic pairs of replications", whole(u64::from(self.replications / 2))),
+            Some(_) => {
+                format!("{} antithetic pairs of replications", whole(u64::from(self.replications / 2)))
+            }
         }
     }
 
@@ -106,7 +108,8 @@ impl ReplicationsReport<'_> {
         let count = if self.antithetic.is_some() { "pairs" } else { "runs" };
         let _ = writeln!(text, "\n{}\n", estimates::table(&self.figures, count).trim_fmt());
         if let Some(ratios) = self.antithetic.as_ref().filter(|ratios| !ratios.is_empty()) {
-            let ratios: Vec<_> = ratios.iter().map(|(figure, ratio)| format!("{figure} {ratio:.2}")).collect();
+            let ratios: Vec<_> =
+                ratios.iter().map(|(figure, ratio)| format!("{figure} {ratio:.2}")).collect();
             let _ =
                 writeln!(text, "half-widths over those of as many independent runs: {}", ratios.join(", "));
         }

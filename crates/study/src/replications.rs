@@ -185,7 +185,8 @@ mod tests {
     /// Throughputs of runs, all other figures missing.
     fn runs(throughputs: &[f64], antithetic: bool) -> Replications {
         let run = |&throughput: &f64| {
-            let values = FIGURES.iter().map(|figure| (figure.name == "request_throughput").then_some(throughput));
+            let values =
+                FIGURES.iter().map(|figure| (figure.name == "request_throughput").then_some(throughput));
             RunFigures { num_requests: 9, stalled: false, drift: None, values: values.collect() }
         };
         Replications { runs: throughputs.iter().map(run).collect(), precise: None, antithetic }
@@ -199,7 +200,9 @@ mod tests {
         let figure = &FIGURES[0];
         let estimate = pairs.estimate(figure, 0.95).expect("three pairs");
         assert_eq!((estimate.mean, estimate.replications), (5.5, 3));
-        assert!((estimate.half_width.expect("three pairs") - 4.302_653 * (0.25_f64 / 3.0).sqrt()).abs() < 1e-6);
+        assert!(
+            (estimate.half_width.expect("three pairs") - 4.302_653 * (0.25_f64 / 3.0).sqrt()).abs() < 1e-6
+        );
         let ratio = pairs.antithetic_width_ratio(figure.name).expect("pairs");
         assert!((ratio - (0.5_f64 / 14.3).sqrt()).abs() < 1e-12, "{ratio}");
         let independent = runs(&[1.0, 9.0, 3.0, 9.0, 2.0, 9.0], false);

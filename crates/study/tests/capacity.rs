@@ -5,8 +5,8 @@
 //! (Pollaczek-Khinchine; Gross & Harris, section 5.1), that of M/D/1 a distribution (Erlang 1909; Crommelin 1932).
 
 use kendall_des::Streams;
-use kendall_serving::scenario::{self, Scenario, ScenarioError};
 use kendall_serving::Workload;
+use kendall_serving::scenario::{self, Scenario, ScenarioError};
 use kendall_study::Workers;
 use kendall_study::capacity::{Answer, Decision, Ending, Find, Load, Question, capacity, parse_slos};
 
@@ -73,7 +73,10 @@ fn mean_of_md1() -> (Case, f64) {
 fn mean_of_mg1() -> (Case, f64) {
     let second_moment = 40.0 * 79.0 / 6.0 * STEP_S * STEP_S;
     let text = include_str!("../../../scenarios/capacity/mg1-mean.toml");
-    (Case::new(text, "mean(ttft)<=300ms", Find::Rate), rate_of_wait(0.3 - STEP_S, 20.0 * STEP_S, second_moment))
+    (
+        Case::new(text, "mean(ttft)<=300ms", Find::Rate),
+        rate_of_wait(0.3 - STEP_S, 20.0 * STEP_S, second_moment),
+    )
 }
 
 /// The rate at which the mean wait of M/G/1 is `wait`: W = rate E[S^2] / (2 (1 - rate E[S])), solved for the rate.

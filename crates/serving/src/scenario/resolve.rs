@@ -101,7 +101,14 @@ pub fn resolve_with_files(scenario: &Scenario, beside: Beside<'_>) -> Result<Res
         .and_then(|slo| slo.goodput.as_ref())
         .map(|slo| goodput_limits("slo.goodput", slo))
         .transpose()?;
-    Ok(Resolved { simulation, goodput, engine: engine_name, step_time, kv_cache, ledger: ledger.into_entries() })
+    Ok(Resolved {
+        simulation,
+        goodput,
+        engine: engine_name,
+        step_time,
+        kv_cache,
+        ledger: ledger.into_entries(),
+    })
 }
 
 pub(super) fn at(key: &str, error: &impl ToString) -> ScenarioError {
