@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use crate::chart::{Axis, Chart, Layer, Shape, Unit};
+use crate::chart::{Axis, Chart, Layer, MOST_LAYERS, Shape, Unit};
 use crate::document::{Block, DataTable, Document, Figure, Level, Section, Tile, Verdict};
 use crate::number::{percent, significant, whole};
+use crate::origin;
 
 /// Charts: figure, title, unit.
 const CHARTS: [(&str, &str, &str); 12] = [
@@ -21,9 +22,6 @@ const CHARTS: [(&str, &str, &str); 12] = [
     ("usd_per_million_output_tokens", "cost of a million output tokens", "USD"),
     ("joules_per_output_token", "energy of an output token, at most", "J"),
 ];
-
-/// Most series of a chart.
-const MOST_SERIES: usize = 6;
 
 struct Sweep<'v> {
     json: &'v Value,
@@ -50,7 +48,7 @@ impl Document {
             ),
             verdict: sweep.verdict(),
             tiles: sweep.tiles(),
-            sections: vec![sweep.charts(), sweep.table()],
+            sections: [sweep.charts(), sweep.table()].into_iter().chain(origin::sections(json)).collect(),
         })
     }
 }
@@ -197,7 +195,7 @@ impl Sweep<'_> {
                 })
             })
             .collect();
-        let shown = series.len().min(MOST_SERIES);
+        let shown = series.len().min(MOST_LAYERS);
         let figures = CHARTS
             .into_iter()
             .filter_map(|(figure, title, unit)| {
@@ -219,7 +217,7 @@ impl Sweep<'_> {
                     })
                     .collect();
                 let varies = layers.iter().any(|layer| match &layer.shape {
-                    Shape::Dots(points) => points.iter().any(|&(_, y, _)| y != 0.0),
+                    Shape::Dots(points) | Shape::Points(points) => points.iter().any(|&(_, y, _)| y != 0.0),
                     Shape::Line(_) | Shape::Area(_) | Shape::Intervals(_) => true,
                 });
                 let y = match unit {

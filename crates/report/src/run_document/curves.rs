@@ -2,7 +2,7 @@
 
 use crate::chart::{Axis, Chart, Direction, Layer, Mark, Shape, Unit};
 use crate::document::{Block, DataTable, Figure, Section, Shares};
-use crate::number::{significant, whole};
+use crate::number::{percent, significant, whole};
 
 use super::Source;
 use super::verdict::interval;
@@ -54,10 +54,13 @@ fn curve(source: &Source<'_>, id: &str, title: &str, values: &[(f64, f64)], limi
             Some((share, interval.low, interval.high))
         })
         .collect();
-    let has_intervals = !bars.is_empty();
-    if has_intervals {
-        layers.push(Layer { label: "95 % intervals".into(), colour: 1, shape: Shape::Intervals(bars) });
+    let confidence =
+        interval(source.folder, &format!("p50_{id}_ms")).map_or(0.95, |interval| interval.confidence);
+    if !bars.is_empty() {
+        let label = format!("{} intervals", percent(Some(confidence)));
+        layers.push(Layer { label, colour: 1, shape: Shape::Intervals(bars) });
     }
+    layers.extend(source.theory.iter().flat_map(|theory| theory.layers(id)));
     let p99 = source.folder.number(&format!("p99_{id}_ms"));
     let mark =
         |at: f64, label: String, is_limit| Mark { at, label, direction: Direction::Vertical, is_limit };

@@ -8,13 +8,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use kendall_report::{Difference, OutputDir, PointStatus, SweepPointRow, SweepReport, WrittenFile};
+use kendall_report::{
+    Colours, Difference, Origin, OutputDir, PointStatus, SweepPointRow, SweepReport, WrittenFile,
+};
 use kendall_study::{Replications, RunId, RunOutcome, SweepError, SweepPoint, Workers, sweep as play_sweep};
 use kendall_theory::output::Verdict;
 use serde_json::Value;
 
 use crate::args::SweepArgs;
 use crate::exit::{Failure, print};
+use crate::origin::Words;
 use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::{ScenarioFile, Source};
 use crate::study::{ScenarioWorkloads, check_random, failure, rows, setting, verdict};
@@ -101,11 +104,11 @@ fn write_files(
     journal: &str,
     workers: &Workers,
 ) -> Result<(), Failure> {
-    let plots = report.plots(paired);
+    let charts = report.charts(paired);
     let write = |number: usize| -> Result<WrittenFile, Failure> {
-        Ok(match number.checked_sub(2).and_then(|plot| plots.get(plot)) {
-            Some((name, plot)) => {
-                let svg = plot.to_svg().map_err(|error| Failure::Failed(error.to_string()))?;
+        Ok(match number.checked_sub(2).and_then(|chart| charts.get(chart)) {
+            Some((name, chart)) => {
+                let svg = chart.to_svg(Colours::Fixed).map_err(|error| Failure::Failed(error.to_string()))?;
                 out.write(name, svg.as_bytes())?
             }
             None if number == 0 => out.write("sweep.csv", &report.to_csv())?,
@@ -113,7 +116,7 @@ fn write_files(
             None => out.write(journal::NAME, journal.as_bytes())?,
         })
     };
-    let files = workers.map(3 + plots.len(), write)?;
+    let files = workers.map(3 + charts.len(), write)?;
     Ok(files.into_iter().try_for_each(WrittenFile::publish)?)
 }
 
@@ -129,6 +132,7 @@ struct Plan {
     confidence: f64,
     /// What each point is compared with.
     baselines: Option<Vec<usize>>,
+    origin: Origin,
 }
 
 impl Plan {
@@ -161,7 +165,23 @@ impl Plan {
         let seed = args.seed.or(files.first().and_then(|file| file.scenario.seed)).unwrap_or(0);
         let baselines = baseline::baselines(&args.baseline, &axes, &values)
             .map_err(|message| Failure::Invalid(format!("--baseline {message}")))?;
-        Ok(Self { axes, values, files, seed, replications, confidence: args.confidence, baselines })
+        // Without the varied values a scenario may be incomplete.
+        let base = ScenarioFile::of(source.clone(), &args.set);
+        let scenario = base.as_ref().map_or(source.text.as_str(), ScenarioFile::text);
+        // A sweep has a point.
+        let resolved = files
+            .first()
+            .map_or_else(|| ScenarioFile::of(source.clone(), &args.set)?.resolve(), ScenarioFile::resolve)?;
+        let origin = Words::new("sweep", seed)
+            .options("vary", &args.vary)
+            .flag("paired", args.paired)
+            .options("baseline", &args.baseline)
+            .options("set", &args.set)
+            .option("replications", &replications)
+            .option("confidence", &args.confidence)
+            .origin(scenario, &resolved);
+        let confidence = args.confidence;
+        Ok(Self { axes, values, files, seed, replications, confidence, baselines, origin })
     }
 
     /// Every point ready to play; all mistakes are found before the first run.
@@ -237,6 +257,7 @@ impl Plan {
             keys: self.axes.iter().map(|axis| axis.key.clone()).collect(),
             points: rows,
             warnings: Vec::new(),
+            origin: self.origin.clone(),
         })
     }
 
