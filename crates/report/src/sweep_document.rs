@@ -258,7 +258,10 @@ impl Sweep<'_> {
             ("mean_tpot_ms", "mean TPOT (ms)"),
             ("p99_tpot_ms", "p99 TPOT (ms)"),
         ];
-        let mut text = self.keys.clone();
+        // Short names, unless two keys end alike.
+        let short: Vec<&str> = self.keys.iter().map(|key| key.rsplit('.').next().unwrap_or(key)).collect();
+        let is_clear = short.iter().enumerate().all(|(i, name)| !short[..i].contains(name));
+        let mut text = if is_clear { short } else { self.keys.clone() };
         text.push("status");
         let mut table = DataTable::new(&text, &COLUMNS.map(|(_, title)| title));
         for point in self.points {

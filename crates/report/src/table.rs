@@ -94,12 +94,11 @@ impl RunReport<'_> {
 
     /// The spread of the latencies that have a meaning, a line each; nothing where nobody looks.
     fn histograms(&self, screen: Screen) -> String {
-        let shown: Vec<(&str, &Spread)> = self
-            .spreads
-            .iter()
-            .filter(|(name, _)| self.steady.shows(name))
-            .map(|(name, spread)| (*name, spread))
-            .collect();
+        let title =
+            |latency: &str| LATENCIES.iter().find(|(name, _)| *name == latency).map(|(_, title)| *title);
+        let shown = self.spreads.iter().filter(|(name, _)| self.steady.shows(name));
+        let shown: Vec<(&str, &Spread)> =
+            shown.filter_map(|(name, spread)| Some((title(name)?, spread))).collect();
         if screen.blocks { spread::lines(&shown, screen) } else { String::new() }
     }
 

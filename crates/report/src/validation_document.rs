@@ -145,7 +145,7 @@ impl Validation<'_> {
                 id: figure.replace('_', "-"),
                 chart: scatter(title, unit, &[(title, pairs.clone())]),
                 caption: format!(
-                    "{} rows. On the thick line both are equal; on the thin ones the prediction is {} % off.",
+                    "{} rows. On the middle line both are equal; on the outer ones the prediction is {} % off.",
                     whole(pairs.len() as u64),
                     BAND * 100.0
                 ),

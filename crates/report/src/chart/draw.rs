@@ -107,10 +107,10 @@ pub(super) fn draw<'s>(chart: &Chart, area: &Area<'s>, colours: Colours) -> Draw
     for layer in &chart.layers {
         draw_layer(layer, &frame, area)?;
     }
-    for mark in chart.marks.iter().filter(|mark| mark.direction == Direction::Horizontal) {
-        horizontal_mark(mark, &frame, area)?;
-    }
-    vertical_marks(&vertical, &frame, area)
+    vertical_marks(&vertical, &frame, area)?;
+    // Last: their names stand on paper, over vertical lines too.
+    let mut horizontal = chart.marks.iter().filter(|mark| mark.direction == Direction::Horizontal);
+    horizontal.try_for_each(|mark| horizontal_mark(mark, &frame, area))
 }
 
 /// The names of layers beside the label of the vertical axis, or in lines below it. Returns the height below.

@@ -65,12 +65,14 @@ fn verdict(json: &Value, theory: &Theory<'_>, simulation: &str) -> Verdict {
             Some((name, value, theory.simulated(figure)))
         })
         .collect();
-    let errors = judged.iter().filter_map(|&(_, value, found)| Some((value / found?.mean - 1.0).abs()));
-    let largest =
-        errors.fold(None, |most: Option<f64>, error| Some(most.map_or(error, |most| most.max(error))));
+    let errors = judged.iter().filter_map(|&(_, value, found)| Some(found?.error_beyond(value)));
+    let largest = errors.reduce(f64::max);
     let (level, headline) = match (best, largest) {
         (None, _) => (Level::Neutral, "No analytical model applies".to_owned()),
         (Some(model), None) => (Level::Neutral, format!("What {model} says, without a simulation beside it")),
+        (Some(model), Some(largest)) if largest <= 0.0 => {
+            (Level::Good, format!("{model} lies within every interval of the simulation"))
+        }
         (Some(model), Some(largest)) => {
             (level(largest), format!("{model} is within {} of the simulation", percent(Some(largest))))
         }
@@ -79,13 +81,14 @@ fn verdict(json: &Value, theory: &Theory<'_>, simulation: &str) -> Verdict {
         let theory = format!("{name} {} ms", significant(Some(value)));
         let Some(found) = found else { return theory };
         let interval = found.ends.map(|(low, high)| {
-            format!(", with an interval of {} to {}", significant(Some(low)), significant(Some(high)))
+            format!(", interval {} to {}", significant(Some(low)), significant(Some(high)))
         });
+        let place = if found.holds(value) { "within" } else { "beyond" };
         format!(
-            "{theory} (simulated {}{}: {})",
+            "{theory} against {}{}: {}, {place} the interval",
             significant(Some(found.mean)),
             interval.unwrap_or_default(),
-            found.error_of(value)
+            found.error_of(value).trim_matches(['(', ')'])
         )
     });
     let said: Vec<String> = said.collect();
@@ -222,9 +225,9 @@ mod tests {
         let answer = &document.verdict.answer;
         for part in [
             "Overload begins at 20.00 req/s",
-            "mean TTFT 50.50 ms (simulated 50.00",
-            "(+1.0 %)",
-            ": +11.1 %)",
+            "mean TTFT 50.50 ms against 50.00",
+            "+1.0 %, within",
+            "+11.1 %, beyond",
         ] {
             assert!(answer.contains(part), "`{part}` in {answer}");
         }

@@ -76,11 +76,11 @@ fn theory(point: &Value, figure: &str, model: &str) -> Option<f64> {
 }
 
 impl Sweep<'_> {
-    /// The largest error of any model at a point below overload: (size, model, load).
+    /// The largest error of any model at a point, where the simulation can tell: (size, model, load).
     fn worst(&self, figure: &str) -> Option<(f64, &str, f64)> {
         let errors = self.points.iter().flat_map(|point| {
             self.models.iter().filter_map(move |model| {
-                let error = (theory(point, figure, model)? / simulated(point, figure)?.mean - 1.0).abs();
+                let error = simulated(point, figure)?.error_beyond(theory(point, figure, model)?);
                 Some((error, *model, number(point, "load")?))
             })
         });
@@ -92,8 +92,13 @@ impl Sweep<'_> {
             .iter()
             .filter_map(|(figure, title, _)| {
                 let (error, model, load) = self.worst(figure)?;
-                let size = percent(Some(error));
-                Some((error, format!("{size} in {title} ({model} at a load of {})", percent(Some(load)))))
+                let (size, load) = (percent(Some(error)), percent(Some(load)));
+                let said = if error > 0.0 {
+                    format!("{size} in {title} ({model} at a load of {load})")
+                } else {
+                    format!("none in {title}")
+                };
+                Some((error, said))
             })
             .collect();
         let most = judged.iter().map(|(error, _)| *error).fold(0.0, f64::max);
@@ -108,7 +113,10 @@ impl Sweep<'_> {
             answer: if said.is_empty() {
                 "Theory only: nothing was simulated beside it.".into()
             } else {
-                format!("The largest errors of theory against the simulation: {}.", said.join("; "))
+                format!(
+                    "The largest errors of theory that lie beyond an interval of the simulation: {}.",
+                    said.join("; ")
+                )
             },
             warnings: Vec::new(),
         }

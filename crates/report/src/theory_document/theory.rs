@@ -28,8 +28,14 @@ pub(crate) struct Simulated {
 }
 
 impl Simulated {
-    fn holds(self, value: f64) -> bool {
+    /// Whether the interval holds a model's value.
+    pub(crate) fn holds(self, value: f64) -> bool {
         self.ends.is_some_and(|(low, high)| low <= value && value <= high)
+    }
+
+    /// The size of a model's error; 0 where the interval holds its value, so that the simulation cannot tell.
+    pub(crate) fn error_beyond(self, value: f64) -> f64 {
+        if self.holds(value) || self.mean.abs() < 1e-12 { 0.0 } else { (value / self.mean - 1.0).abs() }
     }
 
     /// The error of a model; in brackets where the interval holds its value.
