@@ -1,10 +1,12 @@
 """Lines with intervals as an SVG: the figure of a study that puts several sweeps into one picture."""
 
 import math
+import textwrap
 from xml.sax.saxutils import escape
 
 # Colours that people with any colour vision tell apart (Okabe & Ito, Color Universal Design, 2008), then darker ones.
-COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#543078", "#808081", "#7a2a00", "#00543d"]
+COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#543078", "#808081", "#7a2a00", "#00543d",
+           "#b3152f", "#000000"]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 420, 70, 220, 34, 50
 # Lines that are nowhere further apart than so many pixels cannot be told apart: they share a name in the legend.
 SAME = 3.0
@@ -23,6 +25,11 @@ def ticks(low, high, log):
     step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= 6)
     first = math.ceil(low / step)
     return [step * i for i in range(first, math.floor(high / step) + 1)]
+
+
+def label(value):
+    """A number at a tick."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 
 def wrapped(names):
@@ -63,7 +70,7 @@ def lines(path, title, x_name, y_name, series, log=False, log_x=False):
     for y in ticks(y_low, y_high, log):
         _, height = at(first_x, scale(y))
         out.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height:.1f}" y2="{height:.1f}" stroke="#dddddd"/>')
-        out.append(f'<text x="{LEFT - 6}" y="{height + 4:.1f}" text-anchor="end">{y:,g}</text>')
+        out.append(f'<text x="{LEFT - 6}" y="{height + 4:.1f}" text-anchor="end">{label(y)}</text>')
     last = -math.inf
     for x in sorted({x for x, _, _ in points}):
         across, bottom = at(x, y_low)
@@ -126,14 +133,14 @@ def ranges(path, title, y_name, names, series, log=False, band=None):
     for y in ticks(y_low, y_high, log):
         level = height_of(y)
         out.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{level:.1f}" y2="{level:.1f}" stroke="#dddddd"/>')
-        out.append(f'<text x="{LEFT - 6}" y="{level + 4:.1f}" text-anchor="end">{y:,g}</text>')
+        out.append(f'<text x="{LEFT - 6}" y="{level + 4:.1f}" text-anchor="end">{label(y)}</text>')
     height = TOP + 10
     if band:
         top, end = height_of(band[1]), height_of(band[0])
         out.append(f'<rect x="{LEFT}" width="{WIDTH - LEFT - RIGHT}" y="{top:.1f}" height="{end - top:.1f}" fill="#009e73" opacity="0.3"/>')
         out.append(f'<rect x="{WIDTH - RIGHT + 14}" y="{height - 9}" width="14" height="8" fill="#009e73" opacity="0.3"/>')
-        for text in wrapped(band[2].split()):
-            out.append(f'<text x="{WIDTH - RIGHT + 34}" y="{height}">{escape(text.replace(",", ""))}</text>')
+        for text in textwrap.wrap(band[2], LEGEND_CHARS):
+            out.append(f'<text x="{WIDTH - RIGHT + 34}" y="{height}">{escape(text)}</text>')
             height += 15
         height += 4
     for place, name in enumerate(names):

@@ -6,6 +6,7 @@ use crate::chart::{Axis, Chart, Layer, MOST_LAYERS, Shape, Unit};
 use crate::document::{Block, DataTable, Document, Figure, Level, Section, Tile, Verdict};
 use crate::number::{percent, significant, whole};
 use crate::origin;
+use crate::sweep_report::WIDE;
 
 /// Charts: figure, title, unit.
 const CHARTS: [(&str, &str, &str); 12] = [
@@ -157,7 +158,7 @@ impl Sweep<'_> {
             let positive = numbers.iter().all(|&x| x > 0.0);
             let most = numbers.iter().copied().fold(0.0, f64::max);
             let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
-            let wide = positive && most > 30.0 * least;
+            let wide = positive && most > WIDE * least;
             let mut axis =
                 if wide { Axis::log(label, Unit::Number) } else { Axis::linear(label, Unit::Number) };
             axis.from = None;
@@ -177,6 +178,32 @@ impl Sweep<'_> {
             })
             .collect();
         (places, Axis::names(label, names))
+    }
+
+    /// What the models say of a figure, over a single series: more lines could not be told apart.
+    fn theory(&self, figure: &str, places: &[f64], series: usize) -> Vec<Layer> {
+        let of_point =
+            |point: &Value| point.get("theory").and_then(Value::as_object).cloned().unwrap_or_default();
+        let mut models: Vec<String> = Vec::new();
+        for model in self.points.iter().flat_map(|point| of_point(point).into_iter().map(|(model, _)| model))
+        {
+            if series == 1 && !models.contains(&model) {
+                models.push(model);
+            }
+        }
+        let layer = |(number, model): (usize, String)| {
+            let points = self.points.iter().zip(places);
+            let line = points.filter_map(|(point, &x)| {
+                Some((x, point.get("theory")?.get(&model)?.get(figure)?.as_f64()?))
+            });
+            Layer {
+                label: format!("{model} (theory)"),
+                colour: number + 1,
+                shape: Shape::Line(line.collect()),
+            }
+        };
+        let layers = models.into_iter().enumerate().map(layer);
+        layers.filter(|layer| layer.shape.points().nth(1).is_some()).collect()
     }
 
     fn charts(&self) -> Section {
@@ -216,6 +243,8 @@ impl Sweep<'_> {
                         ),
                     })
                     .collect();
+                let layers: Vec<Layer> =
+                    self.theory(figure, &places, series.len()).into_iter().chain(layers).collect();
                 let varies = layers.iter().any(|layer| match &layer.shape {
                     Shape::Dots(points) | Shape::Points(points) => points.iter().any(|&(_, y, _)| y != 0.0),
                     Shape::Line(_) | Shape::Area(_) | Shape::Intervals(_) => true,
@@ -243,7 +272,8 @@ impl Sweep<'_> {
             id: "figures",
             heading: "Against what was varied".into(),
             lead: format!(
-                "Means over replications with their intervals. A figure that an overloaded point does not have is left out.{left_out}"
+                "Means over replications with their intervals. A figure that an overloaded point does not have is left out. Lines of \
+                 theory are those of `kendall predict`, where a model applies.{left_out}"
             ),
             blocks: vec![Block::Figures(figures)],
         }
@@ -313,5 +343,18 @@ mod tests {
         let page = document.to_html().unwrap();
         assert!(page.contains("&lt;H100&gt;") && !page.contains("<H100>"));
         assert!(Document::of_sweep(&json!({"points": []})).is_none());
+    }
+
+    #[test]
+    fn theory_is_a_line_over_one_series() {
+        let point = |rate: u32| {
+            json!({"values": {"rate_per_s": rate}, "status": "completed", "figures": {"p99_ttft_ms": {"mean": 90.0, "half_width": 1.0}},
+                "theory": {"paged": {"p99_ttft_ms": 91.0}}})
+        };
+        let json = json!({"scenario": "x", "points": [point(1), point(2)]});
+        let document = Document::of_sweep(&json).unwrap();
+        let chart = &document.figures().next().unwrap().chart;
+        let labels: Vec<&str> = chart.layers.iter().map(|layer| layer.label.as_str()).collect();
+        assert_eq!(labels, ["paged (theory)", ""]);
     }
 }

@@ -57,7 +57,12 @@ pub struct SweepPointRow {
     pub figures: Vec<FigureRow>,
     /// How it differs from its baseline.
     pub difference: Option<Difference>,
+    /// What stationary models say of it, `{model: {figure: value}}`; null if they were not asked.
+    pub theory: Value,
 }
+
+/// Place, mean and half-width of a point in a chart.
+type Dot = (f64, f64, Option<f64>);
 
 /// Which figures of a point.
 type FiguresOf = fn(&SweepPointRow) -> &[FigureRow];
@@ -100,6 +105,9 @@ pub struct SweepReport<'a> {
     pub origin: Origin,
 }
 
+/// Values of a key over so large a ratio are drawn by their ratios.
+pub(crate) const WIDE: f64 = 30.0;
+
 /// Figures of the table: more do not fit a line.
 const TABLE: [&str; 5] =
     ["request_throughput", "slo_attainment", "mean_ttft_ms", "p99_ttft_ms", "mean_tpot_ms"];
@@ -117,6 +125,9 @@ impl SweepReport<'_> {
                 "reason": point.status.reason(),
                 "figures": estimates::to_json(&point.figures),
             });
+            if !point.theory.is_null() {
+                fields["theory"] = point.theory.clone();
+            }
             if let Some(difference) = &point.difference {
                 fields["baseline"] = json!(difference.baseline);
                 fields["differences"] = Value::Object(estimates::to_json(&difference.figures));
@@ -269,7 +280,7 @@ impl SweepReport<'_> {
         let key = self.keys.first()?;
         let numeric = self.points.iter().all(|point| point.values[0].is_number());
         let mut names: Vec<String> = Vec::new();
-        let mut series: Vec<(String, Vec<(f64, f64, Option<f64>)>)> = Vec::new();
+        let mut series: Vec<(String, Vec<Dot>)> = Vec::new();
         for point in &self.points {
             let name = plain(&point.values[0]);
             let place = names.iter().position(|known| *known == name).unwrap_or_else(|| {
@@ -298,7 +309,12 @@ impl SweepReport<'_> {
             self.replications,
             significant_share(self.confidence)
         );
-        let x = if numeric {
+        let places = series.iter().flat_map(|(_, points)| points).map(|&(x, ..)| x);
+        let (least, most) =
+            places.fold((f64::INFINITY, 0.0_f64), |(least, most), x| (least.min(x), most.max(x)));
+        let x = if numeric && least > 0.0 && most > WIDE * least {
+            Axis::log(key, Unit::Number)
+        } else if numeric {
             Axis { from: None, ..Axis::linear(key, Unit::Number) }
         } else {
             Axis::names(key, names)

@@ -41,7 +41,7 @@ impl Document {
             timeline::section(&source),
             tables::throughput(&source),
             tables::classes(&source),
-            source.theory.map(|theory| theory.section(|figure| simulated(&source, figure))),
+            source.theory.as_ref().map(|theory| theory.section(|figure| simulated(&source, figure))),
             tables::cost(&source),
             tables::fidelity(&source),
             Some(origin::scenario(&source.folder.scenario)),

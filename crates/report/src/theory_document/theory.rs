@@ -14,7 +14,7 @@ const FIRST_COLOUR: usize = 2;
 const PERCENTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)];
 
 /// The answers of every model.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Theory<'v> {
     json: &'v Value,
 }

@@ -92,6 +92,16 @@ pub(crate) fn theory(file: &ScenarioFile, resolved: &Resolved) -> serde_json::Va
     report.to_json(DEFAULT_CONFIDENCE)
 }
 
+/// What the models of a steady state say of a scenario: `{model: {figure: value}}`.
+pub(crate) fn stationary(file: &ScenarioFile, resolved: &Resolved) -> serde_json::Value {
+    let (_, answers) = asked(file, resolved);
+    let of_steady_state = answers.answers.iter().filter(|answer| answer.model != answer::FLUID);
+    let figures = |answer: &answer::Answer| -> serde_json::Value {
+        answer.figures.iter().map(|(name, value)| ((*name).to_owned(), serde_json::json!(value))).collect()
+    };
+    of_steady_state.map(|answer| (answer.model.to_owned(), figures(answer))).collect()
+}
+
 /// Every model's answer or refusal; no inputs where no model applies.
 fn asked(file: &ScenarioFile, resolved: &Resolved) -> (Option<Inputs>, Answers) {
     match Inputs::of(file, resolved) {

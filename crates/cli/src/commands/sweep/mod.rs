@@ -22,6 +22,7 @@ use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::{ScenarioFile, Source};
 use crate::study::{ScenarioWorkloads, check_random, failure, rows, setting, verdict};
 
+use super::predict;
 use super::report::write_report;
 
 use journal::Journal;
@@ -133,6 +134,8 @@ struct Plan {
     /// What each point is compared with.
     baselines: Option<Vec<usize>>,
     origin: Origin,
+    /// Whether the models are asked at every point, for a report.
+    with_theory: bool,
 }
 
 impl Plan {
@@ -181,7 +184,17 @@ impl Plan {
             .option("confidence", &args.confidence)
             .origin(scenario, &resolved);
         let confidence = args.confidence;
-        Ok(Self { axes, values, files, seed, replications, confidence, baselines, origin })
+        Ok(Self {
+            axes,
+            values,
+            files,
+            seed,
+            replications,
+            confidence,
+            baselines,
+            origin,
+            with_theory: args.report,
+        })
     }
 
     /// Every point ready to play; all mistakes are found before the first run.
@@ -235,6 +248,7 @@ impl Plan {
                 figures: rows(&outcome.replications, overloaded, self.confidence),
                 status,
                 difference: None,
+                theory: if self.with_theory { self.theory(number)? } else { Value::Null },
             })
         });
         let mut rows = rows?;
@@ -259,6 +273,12 @@ impl Plan {
             warnings: Vec::new(),
             origin: self.origin.clone(),
         })
+    }
+
+    /// What the stationary models say of a point.
+    fn theory(&self, number: usize) -> Result<Value, Failure> {
+        let file = &self.files[number];
+        Ok(predict::stationary(file, &file.resolve()?))
     }
 
     /// What became of a point's runs.
