@@ -2,8 +2,8 @@
 
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::{
-    DecodeRun, Engine, EngineGauges, Observer, RequestRecord, RequestStatus, RunEnd, RunMetrics, Simulation,
-    StepRecord,
+    DecodeRun, Engine, EngineGauges, Observer, RequestRecord, RequestSpec, RequestStatus, RunEnd, RunMetrics,
+    Simulation, StepRecord, Workload, WorkloadError,
 };
 
 use crate::scenario::Scenario;
@@ -44,12 +44,41 @@ pub(crate) fn play_without_steps(scenario: &Scenario) -> Played {
     play_as(scenario, usize::MAX, false)
 }
 
+/// The same, and its prompts are known to have nothing in common.
+pub(crate) fn play_unshared(scenario: &Scenario) -> Played {
+    let workload = Unshared(scenario.requests.clone().into_iter());
+    play_workload(scenario, Box::new(workload), usize::MAX, false)
+}
+
 /// Plays a scenario until so many steps are over.
 pub(crate) fn play_steps(scenario: &Scenario, patience: usize) -> Played {
     play_as(scenario, patience, true)
 }
 
+/// Requests of which no two have tokens in common.
+struct Unshared(std::vec::IntoIter<RequestSpec>);
+
+impl Workload for Unshared {
+    fn next_request(&mut self) -> Option<Result<RequestSpec, WorkloadError>> {
+        self.0.next().map(Ok)
+    }
+
+    fn shares_tokens(&self) -> bool {
+        false
+    }
+}
+
 fn play_as(scenario: &Scenario, patience: usize, wants_steps: bool) -> Played {
+    let workload = Box::new(scenario.requests.clone().into_iter().map(Ok));
+    play_workload(scenario, workload, patience, wants_steps)
+}
+
+fn play_workload(
+    scenario: &Scenario,
+    workload: Box<dyn Workload>,
+    patience: usize,
+    wants_steps: bool,
+) -> Played {
     let config = &scenario.config;
     let tape = Tape {
         steps: Vec::new(),
@@ -62,7 +91,6 @@ fn play_as(scenario: &Scenario, patience: usize, wants_steps: bool) -> Played {
         patience,
         wants_steps,
     };
-    let workload = Box::new(scenario.requests.clone().into_iter().map(Ok));
     let simulation =
         Simulation::new(config, workload, tape).expect("the strategy yields legal configurations");
     let (end, tape) = simulation.run().expect("the strategy yields sorted workloads of a few seconds");
