@@ -293,9 +293,12 @@ pub(crate) struct PredictArgs {
     /// The error-attribution ladder: from a case where theory is exact, assumptions fall one by one
     #[arg(long, conflicts_with_all = ["sweep", "no_simulation"])]
     pub ladder: bool,
-    /// Write the report, CSV and plots into this folder
+    /// Write predict.json, predict.csv and scenario.toml into this folder; with --sweep also plots
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write report.html into the folder of --out too: one page with theory over simulated points
+    #[arg(long, requires = "out", conflicts_with = "ladder")]
+    pub report: bool,
     /// Seed of all random numbers [default: the scenario's, or 0]
     #[arg(long)]
     pub seed: Option<u64>,
@@ -442,6 +445,9 @@ pub(crate) struct ValidateArgs {
     /// Write a scatter plot of predicted against measured latencies (SVG)
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
+    /// Write the comparison as one HTML page: errors, scatter plots, every row
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Leave out the table of rows
     #[arg(long)]
     pub summary_only: bool,
@@ -607,8 +613,8 @@ The page needs no network and no script, follows the light or dark scheme of the
 
 Exit codes: 0 ok, 1 a file cannot be written, 2 this is no folder of results.")]
 pub(crate) struct ReportArgs {
-    /// Folder of `kendall run --out` or `kendall sweep --out`, or a file that `kendall sweep --json` or `kendall capacity --json`
-    /// printed
+    /// Folder of `kendall run --out`, `kendall sweep --out` or `kendall predict --out`, or a file that `kendall capacity --json`,
+    /// `kendall sweep --json`, `kendall predict --json` or `kendall validate --json` printed
     pub dir: PathBuf,
     /// What to make
     #[arg(long, value_enum, default_value = "html")]

@@ -8,6 +8,7 @@ mod changes;
 mod commands;
 mod exit;
 mod import;
+mod origin;
 mod progress;
 mod scenario_file;
 mod study;
