@@ -68,12 +68,24 @@ impl Stream {
     /// The random numbers of entity number `entity`, always the same ones, whatever was read before.
     #[inline]
     pub fn entity(&mut self, entity: u64) -> EntityRng {
+        let block = *self.block(entity);
+        EntityRng { block, used: 0, address: (self.streams, self.purpose, entity), overflow: None }
+    }
+
+    /// The first uniform draw of entity number `entity`: [`EntityRng::next_open01`] of a generator that nobody needs.
+    #[inline]
+    pub(crate) fn first_open01(&mut self, entity: u64) -> f64 {
+        let block = self.block(entity);
+        open01(u64::from_le_bytes(std::array::from_fn(|i| block[i])))
+    }
+
+    #[inline]
+    fn block(&mut self, entity: u64) -> &[u8; BYTES_PER_BLOCK] {
         let group = entity / GROUP as u64;
         if group + 1 != self.next_group {
             self.make(group);
         }
-        let block = self.blocks[(entity % GROUP as u64) as usize];
-        EntityRng { block, used: 0, address: (self.streams, self.purpose, entity), overflow: None }
+        &self.blocks[(entity % GROUP as u64) as usize]
     }
 
     /// Makes the blocks of a group of entities.
@@ -113,12 +125,18 @@ impl EntityRng {
             .next_u64()
     }
 
-    /// Uniform on the open interval (0, 1): 53 bits, centred, so that neither end is ever drawn and every inverse
-    /// distribution function is finite.
+    /// Uniform on the open interval (0, 1).
     #[inline]
     pub fn next_open01(&mut self) -> f64 {
-        ((self.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+        open01(self.next_u64())
     }
+}
+
+/// Uniform on the open interval (0, 1): 53 bits, centred, so that neither end is ever drawn and every inverse distribution
+/// function is finite.
+#[inline]
+fn open01(bits: u64) -> f64 {
+    ((bits >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]

@@ -39,9 +39,7 @@ impl Variates {
 
     /// Makes the next ones and gives the first of them.
     fn make_ahead(&mut self) -> f64 {
-        for (variate, entity) in self.ahead.iter_mut().zip(self.next..) {
-            *variate = self.distribution.sample(&mut self.stream.entity(entity));
-        }
+        self.distribution.of_entities(&mut self.stream, self.next, &mut self.ahead);
         self.next += AHEAD;
         self.held = AHEAD;
         self.ahead[0]

@@ -13,6 +13,7 @@ mod engine;
 mod goodput;
 pub mod kv;
 mod metrics;
+mod new_blocks;
 mod observe;
 mod record;
 mod request;
@@ -34,7 +35,8 @@ pub use metrics::{
     GaugeSummary, GoodputLimits, LatencyMetric, LatencySummary, MetricsSummary, QUANTILE_RELATIVE_ERROR,
     RunMetrics, TtftPartsSummary,
 };
-pub use observe::{DecodeRun, NewBlocks, Observer};
+pub use new_blocks::NewBlocks;
+pub use observe::{DecodeRun, Observer};
 pub use record::{RequestRecord, RequestStatus, RowKind, StepRecord, StepRow, TtftParts};
 pub use request::{
     PromptContent, RequestSpec, RequestStream, SessionTurn, TokenSegment, TokenStream, Workload,

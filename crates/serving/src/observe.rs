@@ -3,6 +3,7 @@
 use kendall_des::{Progression, SimDuration, SimTime};
 
 use crate::engine::{Engine, EngineGauges};
+use crate::new_blocks::NewBlocks;
 use crate::record::{RequestRecord, StepRecord};
 use crate::zoo::ZooReplica;
 
@@ -22,92 +23,6 @@ pub struct DecodeRun<'a> {
     pub end: SimTime,
     /// Blocks that the sequences took.
     pub new_blocks: NewBlocks<'a>,
-}
-
-/// Blocks taken in a run of steps. A sequence needs one whenever its tokens fill whole blocks, so the needs of one block
-/// size of steps repeat.
-#[derive(Debug, Clone, Copy)]
-pub struct NewBlocks<'a> {
-    /// Sequences that need a block, by step of a round.
-    by_step: &'a [u32],
-    /// How many are taken.
-    pub count: u64,
-    /// Sum over them of the number, from 1, of the result at which each was taken.
-    pub sum_of_results: u64,
-    /// Sum over them of n (n - 1) / 2 for that number n.
-    pub sum_of_pairs: u64,
-}
-
-/// Sums over blocks of 1, of n and of 1 + 2 + ... + n, where n is the number of the result at which each is taken, from 1.
-#[derive(Debug, Clone, Copy, Default)]
-struct Powers {
-    count: u64,
-    results: u64,
-    triangles: u64,
-}
-
-impl Powers {
-    /// What is taken in steps that follow each other. From the last to the first, every result so far comes one later each
-    /// time: sums of sums need no products.
-    fn of(by_step: &[u32]) -> Self {
-        let mut sums = Self::default();
-        for &blocks in by_step.iter().rev() {
-            sums.count += u64::from(blocks);
-            sums.results += sums.count;
-            sums.triangles += sums.results;
-        }
-        sums
-    }
-
-    /// The same blocks, each so many results later.
-    fn later(self, by: u64) -> Self {
-        let Self { count, results, triangles } = self;
-        Self {
-            count,
-            results: results + by * count,
-            triangles: triangles + by * results + by * (by + 1) / 2 * count,
-        }
-    }
-}
-
-impl<'a> NewBlocks<'a> {
-    /// What is taken in so many steps, few enough for the sums to fit, by what is taken in each of the first `block_size`.
-    pub(crate) fn new(by_step: &'a [u32], steps: u64) -> Self {
-        // Division of 32 bits is faster, and enough for the length of a run.
-        let (block_size, steps) = (by_step.len() as u32, steps as u32);
-        let (rounds, rest) = (u64::from(steps / block_size), u64::from(steps % block_size));
-        // Every block is needed again in each round, and those of the first `rest` steps once more.
-        let (once_more, others) = by_step.split_at(rest as usize);
-        let once_more = Powers::of(once_more);
-        let mut new = Self { by_step, count: 0, sum_of_results: 0, sum_of_pairs: 0 };
-        new.add(once_more, rounds + 1);
-        if rounds > 0 {
-            new.add(Powers::of(others).later(rest), rounds);
-        }
-        new
-    }
-
-    /// Adds blocks that are taken in each of so many rounds.
-    fn add(&mut self, first_round: Powers, rounds: u64) {
-        let block_size = self.by_step.len() as u64;
-        let Powers { count, results, triangles } = first_round;
-        // n^2 = 2 (1 + 2 + ... + n) - n
-        let squares = 2 * triangles - results;
-        let sum_of_rounds = rounds * rounds.saturating_sub(1) / 2;
-        let squares_of_rounds = sum_of_rounds * (2 * rounds).saturating_sub(1) / 3;
-        let sum = rounds * results + block_size * sum_of_rounds * count;
-        let sum_of_squares = rounds * squares
-            + 2 * block_size * sum_of_rounds * results
-            + block_size * block_size * squares_of_rounds * count;
-        self.count += rounds * count;
-        self.sum_of_results += sum;
-        self.sum_of_pairs += (sum_of_squares - sum) / 2;
-    }
-
-    /// Blocks taken at the result with this number, from 0.
-    pub fn at(&self, step: u64) -> u32 {
-        self.by_step[(step % self.by_step.len() as u64) as usize]
-    }
 }
 
 /// Receives what happens in a run, in the order in which it happens.
@@ -155,22 +70,7 @@ pub trait Observer {
 
     /// The result of a step was processed.
     fn step(&mut self, _step: StepRecord) {}
-}
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn blocks_of_a_run_add_up(by_step in prop::collection::vec(0_u32..50, 1..40), steps in 0_u64..500) {
-            let new = NewBlocks::new(&by_step, steps);
-            let sum = |weight: fn(u64) -> u64| (1..=steps).map(|n| u64::from(new.at(n - 1)) * weight(n)).sum::<u64>();
-            prop_assert_eq!(new.count, sum(|_| 1));
-            prop_assert_eq!(new.sum_of_results, sum(|n| n));
-            prop_assert_eq!(new.sum_of_pairs, sum(|n| n * (n - 1) / 2));
-        }
-    }
+    /// The run ended before the result of a step that had been scheduled.
+    fn step_cut_off(&mut self, _step: StepRecord) {}
 }

@@ -128,6 +128,12 @@ pub trait Workload {
     fn departed(&mut self, _record: &RequestRecord) -> Option<RequestSpec> {
         None
     }
+
+    /// Whether two of its requests may have tokens in common. Where certainly none have, a prefix cache finds nothing but what a
+    /// preempted request computed itself, and engines need not keep every block.
+    fn shares_tokens(&self) -> bool {
+        true
+    }
 }
 
 impl<I: Iterator<Item = Result<RequestSpec, WorkloadError>>> Workload for I {

@@ -46,13 +46,11 @@ impl NumberInSystem {
     pub fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         let level = u64::from(gauges.num_waiting) + u64::from(gauges.num_running);
         let before = std::mem::replace(&mut self.replicas[replica as usize], level);
-        if level != before {
-            // Until now nothing has changed.
-            if now > self.next {
-                self.look_up_to(now);
-            }
-            self.now = self.now + level - before;
+        // Until now nothing has changed. Whether something does now nobody can predict, but that it is time to look is rare.
+        if now > self.next && level != before {
+            self.look_up_to(now);
         }
+        self.now = self.now + level - before;
     }
 
     #[cold]

@@ -5,7 +5,7 @@
 //! are kept one by one, so that a short run has intervals too and the first batches, which are the shortest, cost nothing.
 
 use kendall_serving::{LatencyMetric, RequestRecord, RequestStatus, RunMetrics};
-use kendall_theory::output::{GridCounts, RunBatches, RunIntervals, Totals};
+use kendall_theory::output::{GridCounts, PERCENTILES, RunBatches, RunIntervals, Totals};
 
 /// Departures that are kept one by one, in 2 MB: up to here that costs less than ends of batches.
 const ONE_BY_ONE: u64 = 1 << 16;
@@ -187,9 +187,10 @@ impl RunLatencies {
 fn within(metric: &LatencyMetric, mut intervals: RunIntervals) -> RunIntervals {
     let Some((min, max)) = metric.tally().min().zip(metric.tally().max()) else { return intervals };
     let (min, max) = (min.as_millis_f64(), max.as_millis_f64());
-    for interval in intervals.percentiles.iter_mut().flatten() {
-        let finer = metric.quantile_ms(interval.p).filter(|_| interval.estimate > 0.0);
-        let ratio = finer.map_or(1.0, |finer| finer / interval.estimate);
+    let finer = metric.quantiles_ms(PERCENTILES).unwrap_or_default();
+    for (interval, finer) in intervals.percentiles.iter_mut().zip(finer) {
+        let Ok(interval) = interval else { continue };
+        let ratio = if interval.estimate > 0.0 { finer / interval.estimate } else { 1.0 };
         let ratio = ratio.clamp(1.0 - BATCH_RESOLUTION, 1.0 + BATCH_RESOLUTION);
         for end in [&mut interval.estimate, &mut interval.low, &mut interval.high] {
             *end = (*end * ratio).clamp(min, max);

@@ -3,32 +3,40 @@
 use kendall_des::SimDuration;
 use kendall_serving::anatomy::{Anatomist, Anatomy, LatencyPart as Part};
 use kendall_serving::{RequestRecord, Simulation};
+use kendall_tests::property::Verdict;
 use proptest::prelude::*;
 
-use crate::scenario::{Scenario, scenarios};
+use crate::property;
+use crate::scenario::{Scenario, livelock_scenarios, scenarios};
 use crate::tape::{play, play_without_steps};
-use crate::{Verdict, property};
 
 property! {
     /// The parts of every request sum exactly to its TTFT and to its time in the system, whatever happened to it; where
     /// steps take time they refine the parts that the run itself reports; and the turns of its life are those of its record.
-    latencies_are_taken_apart_exactly, scenarios(), |scenario| {
-        let played = play_without_steps(&scenario);
-        let records = played.tape.records.clone();
-        let anatomies = dissect(&scenario, records.clone());
-        prop_assert_eq!(anatomies.len(), records.len());
-        for (record, anatomy) in records.iter().zip(&anatomies) {
-            prop_assert_eq!(record, &anatomy.record);
-            the_parts_are_the_whole(anatomy)?;
-            the_turns_are_those_of_the_record(anatomy)?;
-        }
-        // Steps in no time leave the order of what happens at one instant open, and with it who is booked nothing.
-        let step_takes_time = |step: &kendall_serving::StepRecord| step.end > step.start;
-        if play(&scenario).tape.steps.iter().all(step_takes_time) {
-            anatomies.iter().try_for_each(the_run_says_the_same)?;
-        }
-        Ok(())
+    latencies_are_taken_apart_exactly, scenarios(), |scenario| { latencies_are_exact(&scenario) }
+}
+
+property! {
+    /// So they do in runs that end because they make no progress: the step that is in flight then is part of the story.
+    stalled_requests_are_taken_apart_exactly, livelock_scenarios(), |scenario| { latencies_are_exact(&scenario) }
+}
+
+fn latencies_are_exact(scenario: &Scenario) -> Verdict {
+    let played = play_without_steps(scenario);
+    let records = played.tape.records.clone();
+    let anatomies = dissect(scenario, records.clone());
+    prop_assert_eq!(anatomies.len(), records.len());
+    for (record, anatomy) in records.iter().zip(&anatomies) {
+        prop_assert_eq!(record, &anatomy.record);
+        the_parts_are_the_whole(anatomy)?;
+        the_turns_are_those_of_the_record(anatomy)?;
     }
+    // Steps in no time leave the order of what happens at one instant open, and with it who is booked nothing.
+    let step_takes_time = |step: &kendall_serving::StepRecord| step.end > step.start;
+    if play(scenario).tape.steps.iter().all(step_takes_time) {
+        anatomies.iter().try_for_each(the_run_says_the_same)?;
+    }
+    Ok(())
 }
 
 fn dissect(scenario: &Scenario, records: Vec<RequestRecord>) -> Vec<Anatomy> {

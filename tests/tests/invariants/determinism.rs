@@ -1,10 +1,11 @@
 //! Equal inputs give equal runs (the part of invariant 1 that one process can see).
 
+use kendall_serving::PromptContent;
 use proptest::prelude::*;
 
 use crate::property;
 use crate::scenario::{round_robin_scenarios, scenarios};
-use crate::tape::{play, play_without_steps};
+use crate::tape::{play, play_unshared, play_without_steps};
 
 property! {
     /// Invariant 1. The same configuration and workload twice give equal records, steps, gaps, states and ends.
@@ -58,6 +59,31 @@ property! {
         prop_assert_eq!(&asleep.tape.records, &one_by_one.tape.records);
         prop_assert_eq!(&asleep.end, &one_by_one.end);
         prop_assert_eq!(&asleep.tape.metrics.summary(asleep.end.end), &summaries[1]);
+        Ok(())
+    }
+}
+
+property! {
+    /// Where no two requests have tokens in common, the blocks of a prefix cache are only counted, but for the time in which
+    /// somebody is there who was preempted. That changes nothing: not even what a preempted request finds of its own.
+    counted_blocks_change_nothing, (scenarios(), any::<bool>()), |(mut scenario, any_threshold)| {
+        let engine = &mut scenario.config.engine;
+        (engine.enable_prefix_caching, engine.track_block_ids) = (true, false);
+        if !any_threshold {
+            engine.long_prefill_token_threshold = 0;
+        }
+        scenario.requests.iter_mut().for_each(|request| request.prompt = PromptContent::Unique);
+        let counted = play_unshared(&scenario);
+        let in_order = play_without_steps(&scenario);
+        scenario.config.engine.one_by_one = true;
+        let one_by_one = play(&scenario);
+        prop_assert_eq!(&counted.tape.faults, &Vec::<String>::new());
+        let figures = one_by_one.tape.metrics.summary(one_by_one.end.end);
+        for played in [&counted, &in_order] {
+            prop_assert_eq!(&played.tape.records, &one_by_one.tape.records);
+            prop_assert_eq!(&played.end, &one_by_one.end);
+            prop_assert_eq!(&played.tape.metrics.summary(played.end.end), &figures);
+        }
         Ok(())
     }
 }

@@ -272,6 +272,7 @@ impl Observer for Watcher {
         self.progress.tick();
     }
 
+    #[inline]
     fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         self.metrics.gauges(replica, now, gauges);
         self.number.gauges(replica, now, gauges);

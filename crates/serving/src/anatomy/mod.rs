@@ -136,24 +136,36 @@ impl Observer for Anatomist<'_> {
         self.is_past
     }
 
-    /// Steps come when their results are processed; with asynchronous scheduling the next one was scheduled before.
     fn step(&mut self, step: StepRecord) {
         self.is_past = step.end > self.until;
+        self.follow(&step);
+        let replica = step.replica as usize;
+        self.held[replica] = Some(step);
+    }
+
+    fn step_cut_off(&mut self, step: StepRecord) {
+        self.follow(&step);
+    }
+}
+
+impl Anatomist<'_> {
+    /// What a step decided, and the result of the one before: steps come when their results are processed, and with asynchronous
+    /// scheduling the next one was scheduled before.
+    fn follow(&mut self, step: &StepRecord) {
         let rules = Rules::of(self.config);
         let held = self.held[step.replica as usize].take();
         let overlap = held.as_ref().is_some_and(|held| step.scheduled < held.end);
         let replica = step.replica;
         for request in self.requests.iter_mut().filter(|request| request.is_on(replica)) {
             if overlap {
-                request.scheduling(&step, &rules);
+                request.scheduling(step, &rules);
             }
             if let Some(held) = &held {
                 request.result(held, &rules);
             }
             if !overlap {
-                request.scheduling(&step, &rules);
+                request.scheduling(step, &rules);
             }
         }
-        self.held[replica as usize] = Some(step);
     }
 }

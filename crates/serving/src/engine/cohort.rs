@@ -15,9 +15,9 @@ use std::collections::BinaryHeap;
 use kendall_des::SimTime;
 
 use crate::kv::{Allocation, PrefixHit};
-use crate::observe::NewBlocks;
 use crate::record::RowKind;
 
+use super::block_needs::BlockNeeds;
 use super::request::{EngineRequest, Status};
 use super::scheduler::{Row, SchedulerOutput};
 use super::{Engine, Slot};
@@ -31,48 +31,29 @@ pub(super) struct Cohort {
     pub num_rows: u64,
     /// Sum of the contexts that they will have after it.
     pub context: u64,
-    block_needs: BlockNeeds,
-    /// Phase of the next batch.
-    phase: u32,
-    /// Members by the number of their last batch, then by order of admission.
-    ends: BinaryHeap<Reverse<(u64, u64, Slot)>>,
+    pub block_needs: BlockNeeds,
+    ends: BinaryHeap<Reverse<End>>,
     /// Running requests that are no members, in list order.
     pub others: Vec<Slot>,
 }
 
-/// How many members need a block in which batch, by phase: in batch `b` those of phase `b` modulo the block size.
-#[derive(Debug, Clone)]
-struct BlockNeeds {
-    /// Twice the same, so that a round from any phase on is one piece.
-    twice: Vec<u32>,
-    block_size: usize,
-}
+/// A member by the number of its last batch, then by order of admission. One number, because comparing numbers needs no
+/// branches, which nobody could predict: 52 bits are enough for batches, 44 for admissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct End(u128);
 
-impl BlockNeeds {
-    fn new(block_size: u32) -> Self {
-        let block_size = block_size as usize;
-        Self { twice: vec![0; 2 * block_size], block_size }
+impl End {
+    fn new(batch: u64, admission: u64, slot: Slot) -> Self {
+        debug_assert!(batch < 1 << 52 && admission < 1 << 44);
+        Self(u128::from(batch) << 76 | u128::from(admission) << 32 | u128::from(slot))
     }
 
-    fn clear(&mut self) {
-        self.twice.fill(0);
+    fn batch(self) -> u64 {
+        (self.0 >> 76) as u64
     }
 
-    /// The needs of as many batches as a block has tokens, the first of this phase.
-    fn from(&self, phase: u32) -> &[u32] {
-        &self.twice[phase as usize..][..self.block_size]
-    }
-
-    fn add(&mut self, phase: u32) {
-        for half in self.twice.chunks_exact_mut(self.block_size) {
-            half[phase as usize] += 1;
-        }
-    }
-
-    fn remove(&mut self, phase: u32) {
-        for half in self.twice.chunks_exact_mut(self.block_size) {
-            half[phase as usize] -= 1;
-        }
+    fn slot(self) -> Slot {
+        self.0 as Slot
     }
 }
 
@@ -102,7 +83,6 @@ impl Cohort {
             num_rows: 0,
             context: 0,
             block_needs: BlockNeeds::new(block_size),
-            phase: 0,
             ends: BinaryHeap::new(),
             others: Vec::new(),
         }
@@ -119,12 +99,7 @@ impl Cohort {
 
     /// The batch in which the next member ends.
     pub(super) fn next_end(&self) -> Option<u64> {
-        self.ends.peek().map(|Reverse((last, _, _))| *last)
-    }
-
-    /// Blocks that the members need in so many batches from the next one on, as long as none joins or ends.
-    pub(super) fn new_blocks(&self, batches: u64) -> NewBlocks<'_> {
-        NewBlocks::new(self.block_needs.from(self.phase), batches)
+        self.ends.peek().map(|Reverse(end)| end.batch())
     }
 }
 
@@ -161,12 +136,10 @@ impl Engine {
         let cohort = &mut self.cohort;
         let in_last_block = request.num_computed_tokens % block_size;
         let to_fill = if in_last_block > 0 { block_size - in_last_block } else { 0 };
-        let block_phase = cohort.phase + to_fill;
-        let block_phase = if block_phase < block_size { block_phase } else { block_phase - block_size };
         cohort.num_rows += 1;
         cohort.context += u64::from(request.num_computed_tokens) + 1;
-        cohort.block_needs.add(block_phase);
-        cohort.ends.push(Reverse((last, request.admission, slot)));
+        let block_phase = cohort.block_needs.add(to_fill);
+        cohort.ends.push(Reverse(End::new(last, request.admission, slot)));
         let membership = Membership { joined: self.next_batch, last, block_phase };
         self.requests[slot as usize].membership = Some(membership);
     }
@@ -209,8 +182,13 @@ impl Engine {
         if scheduled > 0 {
             request.blocks.num_blocks = request.num_computed_tokens.div_ceil(self.config.block_size);
         }
-        if self.config.enable_prefix_caching {
+        if self.kv.wants_keys() {
             request.keys.extend_to(request.num_known_tokens, self.config.block_size);
+        } else if scheduled > 0 {
+            // As `take_member_blocks` would have cached them.
+            let in_flight = u32::from(self.config.async_scheduling);
+            let cached = request.num_computed_tokens - in_flight;
+            self.kv.cache_full_blocks(&mut request.blocks, &request.keys, cached);
         }
     }
 
@@ -253,25 +231,17 @@ impl Engine {
         })
     }
 
-    /// Blocks that members need in the next batch.
-    pub(super) fn blocks_for_members(&self) -> u32 {
-        self.cohort.block_needs.from(self.cohort.phase)[0]
-    }
-
-    /// So many more batches have been scheduled.
-    pub(super) fn count_batches(&mut self, count: u64) {
-        let block_size = u64::from(self.config.block_size);
-        self.next_batch += count;
-        let phase =
-            u64::from(self.cohort.phase) + if count < block_size { count } else { count % block_size };
-        self.cohort.phase = if phase < block_size { phase } else { phase - block_size } as u32;
+    /// One more batch has been scheduled.
+    pub(super) fn count_batch(&mut self) {
+        self.next_batch += 1;
+        self.cohort.block_needs.skip_one();
     }
 
     /// Gives every member its row in the next batch. The caller has made sure of the blocks.
     pub(super) fn schedule_members(&mut self, rows: &mut CohortRows) {
         let batch = self.next_batch;
         if self.kv.counts_only() {
-            self.kv.take_counted(self.blocks_for_members());
+            self.kv.take_counted(self.cohort.block_needs.next());
         } else {
             self.take_member_blocks(batch);
         }
@@ -292,7 +262,7 @@ impl Engine {
     #[inline(never)]
     fn retire_all(&mut self, batch: u64, ending: &mut Vec<Slot>) {
         while self.cohort.next_end() == Some(batch) {
-            let Some(Reverse((_, _, slot))) = self.cohort.ends.pop() else { break };
+            let Some(slot) = self.cohort.ends.pop().map(|Reverse(end)| end.slot()) else { break };
             let request = &self.requests[slot as usize];
             let Some(membership) = request.membership else { continue };
             let next_context = u64::from(request.num_computed_tokens) + (batch + 1 - membership.joined) + 1;
@@ -317,7 +287,7 @@ impl Engine {
             // Asynchronous: the value of the token that is being computed is not known yet.
             let known = if self.config.async_scheduling { computed } else { computed + 1 };
             let request = &mut self.requests[slot as usize];
-            if self.config.enable_prefix_caching {
+            if self.kv.wants_keys() {
                 request.keys.extend_to(known, block_size);
             }
             let want = Allocation {

@@ -26,7 +26,7 @@ impl Flight {
 #[derive(Debug, Clone, Default)]
 pub(super) struct InFlight {
     places: [Flight; 2],
-    /// Where the oldest is, or would be.
+    /// Where the oldest is, or would be; taken modulo 2 for the compiler, which need not check the bounds then.
     oldest: usize,
     len: usize,
 }
@@ -41,11 +41,11 @@ impl InFlight {
     }
 
     pub(super) fn oldest(&self) -> Option<&Flight> {
-        (self.len > 0).then(|| &self.places[self.oldest])
+        (self.len > 0).then(|| &self.places[self.oldest % 2])
     }
 
     pub(super) fn oldest_mut(&mut self) -> Option<&mut Flight> {
-        (self.len > 0).then(|| &mut self.places[self.oldest])
+        (self.len > 0).then(|| &mut self.places[self.oldest % 2])
     }
 
     pub(super) fn newest(&self) -> Option<&Flight> {
@@ -60,7 +60,7 @@ impl InFlight {
     /// The one before the newest.
     #[inline]
     pub(super) fn older(&self) -> Option<&Flight> {
-        (self.len > 1).then(|| &self.places[self.oldest])
+        (self.len > 1).then(|| &self.places[self.oldest % 2])
     }
 
     #[inline]

@@ -3,6 +3,7 @@
 //! [`Engine`] holds the state and knows the rules; [`Replica`] drives it through time. Neither reads a clock: the
 //! simulation tells them what time it is.
 
+mod block_needs;
 mod cohort;
 mod config;
 mod in_flight;
@@ -22,7 +23,7 @@ use kendall_des::SimTime;
 
 use crate::kv::{KvCacheManager, RequestBlocks, TokenKeys};
 use crate::record::{RequestRecord, RequestStatus, TtftParts};
-use crate::request::RequestSpec;
+use crate::request::{PromptContent, RequestSpec};
 use crate::step_time::StepTimeModel;
 
 use cohort::Cohort;
@@ -111,6 +112,10 @@ pub struct Engine {
     /// When the last result was processed.
     last_completion: SimTime,
     next_admission: u64,
+    /// Whether no two requests have tokens in common.
+    unshared: bool,
+    /// Requests in the system that were preempted.
+    preempted_here: u32,
 }
 
 /// What an engine looks like between two steps.
@@ -143,6 +148,8 @@ impl Engine {
             next_result: 0,
             last_completion: SimTime::ZERO,
             next_admission: 0,
+            unshared: false,
+            preempted_here: 0,
             config,
             step_time,
             requests: Vec::new(),
@@ -151,6 +158,37 @@ impl Engine {
             held_tokens: 0,
             totals: EngineTotals::default(),
         })
+    }
+
+    /// Lets it count blocks where that changes nothing: no two requests that will come have tokens in common, and nobody asks
+    /// for the numbers of blocks. Only an engine that has no request yet can be told.
+    pub(crate) fn expect_unshared_tokens(&mut self) {
+        self.unshared =
+            self.config.enable_prefix_caching && !self.config.track_block_ids && !self.config.one_by_one;
+        self.forget_names();
+    }
+
+    /// From now on counts blocks, if cached ones can be found by nobody: only who was preempted has left some behind.
+    fn forget_names(&mut self) {
+        if self.unshared && self.preempted_here == 0 {
+            self.kv.forget_names();
+        }
+    }
+
+    /// A request loses its blocks and may find them in the cache: they are no longer only counted. No request is a member.
+    fn name_blocks(&mut self) {
+        if !self.unshared || !self.kv.counts_only() {
+            return;
+        }
+        for request in self.requests.iter_mut().filter(|request| request.status != Status::Finished) {
+            request.keys = TokenKeys::new(request.index, request.num_prompt_tokens, &PromptContent::Unique);
+            if request.status == Status::Running {
+                let with_key = self.kv.num_cached_tokens(&request.blocks).max(request.num_known_tokens);
+                request.keys.extend_to(with_key, self.config.block_size);
+            }
+        }
+        let holders = self.requests.iter_mut().filter(|request| request.blocks.num_blocks > 0);
+        self.kv.name_blocks(holders.map(|request| (&mut request.blocks, &request.keys)));
     }
 
     /// The configuration.
@@ -187,7 +225,8 @@ impl Engine {
     /// A request leaves the input queue and joins the waiting queue.
     fn add_request(&mut self, arrival: &Arrival, now: SimTime) -> Slot {
         let spec = &arrival.spec;
-        let keys = if self.config.enable_prefix_caching {
+        debug_assert!(!self.unshared || spec.prompt == PromptContent::Unique);
+        let keys = if self.kv.wants_keys() {
             TokenKeys::new(arrival.index, spec.num_prompt_tokens, &spec.prompt)
         } else {
             TokenKeys::none()

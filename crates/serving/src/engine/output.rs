@@ -120,7 +120,7 @@ impl Engine {
         let config = &self.config;
         let request = &mut self.requests[row.slot as usize];
         request.num_known_tokens += 1;
-        if config.enable_prefix_caching {
+        if self.kv.wants_keys() {
             request.keys.extend_to(request.num_known_tokens, config.block_size);
         }
         if config.async_scheduling && !stale {
@@ -160,6 +160,11 @@ impl Engine {
         }
         let request = &mut self.requests[slot as usize];
         self.kv.free(&mut request.blocks);
+        if request.life.num_preemptions > 0 {
+            self.preempted_here -= 1;
+            self.forget_names();
+        }
+        let request = &mut self.requests[slot as usize];
         self.held_tokens -= u64::from(request.num_computed_tokens);
         request.num_computed_tokens = 0;
         request.status = Status::Finished;

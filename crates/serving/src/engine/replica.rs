@@ -75,6 +75,10 @@ impl Replica {
         }
     }
 
+    pub(crate) fn expect_unshared_tokens(&mut self) {
+        self.engine.expect_unshared_tokens();
+    }
+
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -122,15 +126,22 @@ impl Replica {
     ///
     /// # Panics
     /// If nothing was in flight.
+    #[inline]
     pub fn complete(&mut self, now: SimTime, observer: &mut impl Observer) {
         let goes_on = self.in_flight.oldest().and_then(Flight::rows_that_go_on);
         if let Some(count) = goes_on.filter(|_| self.abortable.is_empty()) {
             self.engine.deliver_to_members(count, now, observer);
             self.fruitless_steps = 0;
-            self.in_flight.pop();
-            observer.inspect(self.id, &self.engine);
-            return;
+        } else {
+            self.process_result(now, observer);
         }
+        self.in_flight.pop();
+        observer.inspect(self.id, &self.engine);
+    }
+
+    /// The result of the oldest batch, of whatever kind.
+    #[inline(never)]
+    fn process_result(&mut self, now: SimTime, observer: &mut impl Observer) {
         let aborted = if self.abortable.is_empty() { Vec::new() } else { self.abort_known(now, observer) };
         let flight = self.in_flight.oldest_mut().expect("a batch was in flight");
         let batch = &flight.batch;
@@ -151,8 +162,6 @@ impl Replica {
             record.free_blocks_end = self.engine.kv.num_free();
             observer.step(*record);
         }
-        self.in_flight.pop();
-        observer.inspect(self.id, &self.engine);
     }
 
     /// The engine is awake at `now`: it takes in what has arrived and schedules as far as it can.
@@ -256,9 +265,14 @@ impl Replica {
         }
     }
 
-    /// Reports the requests that have not left, in order of their number: first those in the engine, then those in its
-    /// input queue.
+    /// The run is over. Reports the steps that are in flight, and the requests that have not left, in order of their number: first
+    /// those in the engine, then those in its input queue.
     pub fn report_unfinished(&mut self, now: SimTime, observer: &mut impl Observer) {
+        for flight in self.in_flight.iter_mut() {
+            if let Some(record) = flight.record.take() {
+                observer.step_cut_off(*record);
+            }
+        }
         self.engine.report_unfinished(self.id, now, observer);
         for input in &self.inbox {
             if let Input::Add(arrival) = input {

@@ -47,7 +47,7 @@ impl Engine {
     fn only_decodes(&self) -> bool {
         let limit = self.config.max_num_active_seqs.unwrap_or(self.config.max_num_seqs) as usize;
         let nobody_can_enter =
-            self.waiting.is_empty() || self.running.len() >= limit || !self.config.enable_prefix_caching;
+            self.waiting.is_empty() || self.running.len() >= limit || !self.kv.wants_keys();
         self.cohort.formed && self.cohort.others.is_empty() && nobody_can_enter
     }
 
@@ -98,10 +98,15 @@ impl Replica {
     }
 
     /// Advances a sleeping replica over all batches that ended before `now`.
+    #[inline]
     pub fn catch_up(&mut self, now: SimTime, observer: &mut impl Observer) {
-        if !self.in_run {
-            return;
+        if self.in_run {
+            self.sleep_through(now, observer);
         }
+    }
+
+    #[inline(never)]
+    fn sleep_through(&mut self, now: SimTime, observer: &mut impl Observer) {
         while let Some(end) = self.in_flight.oldest().map(|oldest| oldest.end).filter(|&end| end < now) {
             if self.leap(now, observer) {
                 continue;
@@ -143,10 +148,12 @@ impl Replica {
         }
         let before = engine.gauges();
         let end = start + SimDuration::from_ps(gaps.sum_of_first(count) as u64);
-        let new_blocks = engine.cohort.new_blocks(count);
+        let (new_blocks, unfinished) = engine.cohort.block_needs.run(count);
         let num_new_blocks = new_blocks.count as u32;
         observer.decode_run(self.id, &DecodeRun { start, gaps, num_rows, before, end, new_blocks });
-        self.engine.skip_batches(count, num_new_blocks, end);
+        self.engine.skip_batches(count, end);
+        self.engine.kv.take_counted(num_new_blocks);
+        self.engine.cohort.block_needs.skip(unfinished);
         // The batches in flight are now those that stand `count` later: theirs are the durations after the last gap.
         let mut context = self.engine.cohort.context - num_rows * depth;
         let mut ends = end;
@@ -167,12 +174,11 @@ impl Replica {
 
 impl Engine {
     /// So many batches of the members were scheduled and as many results processed, the last one at `end`.
-    fn skip_batches(&mut self, count: u64, new_blocks: u32, end: SimTime) {
+    fn skip_batches(&mut self, count: u64, end: SimTime) {
         let num_rows = self.cohort.num_rows;
-        self.kv.take_counted(new_blocks);
         self.held_tokens += num_rows * count;
         self.cohort.context += num_rows * count;
-        self.count_batches(count);
+        self.next_batch += count;
         self.next_result += count;
         self.last_completion = end;
         self.totals.num_steps += count;

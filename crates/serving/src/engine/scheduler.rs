@@ -81,7 +81,7 @@ impl Engine {
             self.dissolve_cohort(in_flight);
             self.schedule_one_by_one(now, output);
         }
-        self.count_batches(1);
+        self.count_batch();
     }
 
     /// Decides the next step request by request.
@@ -105,7 +105,7 @@ impl Engine {
         }
         let nobody_else = self.cohort.others.is_empty() && self.waiting.is_empty();
         let budget = self.config.max_num_batched_tokens - self.cohort.num_rows as u32;
-        if self.blocks_for_members() + self.blocks_for_others(budget) > self.kv.num_free() {
+        if self.cohort.block_needs.next() + self.blocks_for_others(budget) > self.kv.num_free() {
             return false;
         }
         let (members, context) = (self.cohort.num_rows, self.cohort.context);
@@ -242,7 +242,9 @@ impl Engine {
 
     /// Takes everything from a request and puts it back at the front of the waiting queue.
     fn preempt(&mut self, slot: Slot, now: SimTime) {
+        self.name_blocks();
         let request = &mut self.requests[slot as usize];
+        self.preempted_here += u32::from(request.life.num_preemptions == 0);
         self.kv.free(&mut request.blocks);
         self.held_tokens -= u64::from(request.num_computed_tokens);
         let life = &mut request.life;
@@ -287,7 +289,7 @@ impl Engine {
         let request = &mut self.requests[slot as usize];
         let known = request.num_known_tokens;
         // Not before: a request that waits long need not carry its keys.
-        if self.config.enable_prefix_caching {
+        if self.kv.wants_keys() {
             request.keys.extend_to(known, self.config.block_size);
         }
         let hit = self.kv.prefix_hit(&request.keys, known);

@@ -13,7 +13,7 @@ pub(crate) struct RequestBlocks {
     pub num_blocks: u32,
     /// Which ones, in order of the tokens; empty where only counts are kept.
     pub table: Vec<BlockId>,
-    /// Leading blocks that are already in the prefix index.
+    /// Leading blocks that are already in the prefix index, or would be if blocks were kept one by one.
     num_cached: u32,
 }
 
@@ -51,6 +51,7 @@ pub(crate) struct KvCacheManager {
     block_size: u32,
     max_model_len: u32,
     num_usable: u32,
+    lifo_unhashed: bool,
     watermark_blocks: u32,
     caching: bool,
     pool: Pool,
@@ -58,7 +59,8 @@ pub(crate) struct KvCacheManager {
     held_blocks: u64,
 }
 
-/// Without prefix caching every block is like another, and counting them is enough.
+/// Without prefix caching every block is like another, and counting them is enough. So it is with prefix caching as long as
+/// nobody can find a cached block: where requests have no tokens in common, until one of them is preempted.
 #[derive(Debug, Clone)]
 enum Pool {
     Counted { num_free: u32 },
@@ -77,6 +79,7 @@ impl KvCacheManager {
             block_size: config.block_size,
             max_model_len: config.max_model_len,
             num_usable: config.usable_blocks(),
+            lifo_unhashed: config.lifo_unhashed,
             // vLLM rounds the share of ALL blocks down.
             watermark_blocks: (config.watermark * f64::from(config.num_gpu_blocks)) as u32,
             caching: config.enable_prefix_caching,
@@ -106,6 +109,33 @@ impl KvCacheManager {
     /// Whether only the number of blocks is kept, not which they are.
     pub(crate) fn counts_only(&self) -> bool {
         matches!(self.pool, Pool::Counted { .. })
+    }
+
+    /// Whether cached blocks are looked up by the keys of requests.
+    pub(crate) fn wants_keys(&self) -> bool {
+        self.caching && !self.counts_only()
+    }
+
+    /// From now on only the number of blocks is kept. Nobody may look for a block that is cached now.
+    pub(crate) fn forget_names(&mut self) {
+        self.pool = Pool::Counted { num_free: self.num_free() };
+    }
+
+    /// Blocks are kept one by one again. `holders` are all requests that hold some, with the keys of their full blocks. What the
+    /// free ones had cached is forgotten, and with it their order, which decides about nothing else: nobody may have looked for it.
+    pub(crate) fn name_blocks<'a>(
+        &mut self,
+        holders: impl Iterator<Item = (&'a mut RequestBlocks, &'a TokenKeys)>,
+    ) {
+        let mut pool = BlockPool::new(self.num_usable + 1, self.lifo_unhashed);
+        for (holder, keys) in holders {
+            holder.table = (0..holder.num_blocks).map(|_| pool.allocate()).collect();
+            for (&id, &key) in holder.table.iter().zip(&keys.keys()[..holder.num_cached as usize]) {
+                pool.insert(id, key);
+            }
+        }
+        debug_assert_eq!(pool.num_free(), self.num_free());
+        self.pool = Pool::Blocks(pool);
     }
 
     /// Takes blocks for several requests at once, where only their number is kept.
@@ -178,6 +208,11 @@ impl KvCacheManager {
         true
     }
 
+    /// How many leading blocks of a request are in the prefix index.
+    pub(crate) fn num_cached_tokens(&self, holder: &RequestBlocks) -> u32 {
+        holder.num_cached * self.block_size
+    }
+
     /// Enters the full blocks among the request's first `num_tokens` tokens into the prefix index.
     pub(crate) fn cache_full_blocks(
         &mut self,
@@ -185,13 +220,14 @@ impl KvCacheManager {
         keys: &TokenKeys,
         num_tokens: u32,
     ) {
-        let Pool::Blocks(pool) = &mut self.pool else { return };
         if !self.caching {
             return;
         }
         let full = num_tokens / self.block_size;
-        for block in holder.num_cached..full {
-            pool.insert(holder.table[block as usize], keys.keys()[block as usize]);
+        if let Pool::Blocks(pool) = &mut self.pool {
+            for block in holder.num_cached..full {
+                pool.insert(holder.table[block as usize], keys.keys()[block as usize]);
+            }
         }
         holder.num_cached = holder.num_cached.max(full);
     }

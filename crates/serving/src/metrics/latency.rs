@@ -62,8 +62,8 @@ impl LatencyMetric {
         self.quantiles_ms([q]).map(|[quantile]| quantile)
     }
 
-    /// Several quantiles, in rising order of `q`.
-    fn quantiles_ms<const N: usize>(&self, qs: [f64; N]) -> Option<[f64; N]> {
+    /// Several quantiles, as [`Self::quantile_ms`], in one pass over the histogram.
+    pub fn quantiles_ms<const N: usize>(&self, qs: [f64; N]) -> Option<[f64; N]> {
         let (min, max) = (self.tally.min()?.as_millis_f64(), self.tally.max()?.as_millis_f64());
         let ranks = qs.map(|q| q * (self.tally.count() - 1) as f64);
         let needed = ranks.iter().flat_map(|&rank| [libm::floor(rank) as u64, libm::ceil(rank) as u64]);

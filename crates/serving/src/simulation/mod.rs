@@ -46,8 +46,6 @@ const fn schedule(replica: u32) -> Phase {
 const MAX_IN_SYSTEM: u64 = 1_000_000;
 
 enum Event {
-    /// The request at the head of the workload reaches its replica.
-    Arrival,
     /// A request that a client sent because of another one reaches its replica.
     FollowUp(Box<RequestSpec>),
     Abort {
@@ -75,8 +73,10 @@ pub struct Simulation<'a, O> {
     schedule_pending: Vec<bool>,
     /// When each replica wakes because a batch ends.
     alarms: Alarms,
-    next: Option<RequestSpec>,
-    /// When that one arrives, or the last one arrived.
+    /// The request at the head of the workload, and when it reaches its replica. It is no event of the queue: there is one
+    /// at most, and every request was one.
+    next: Option<(SimTime, RequestSpec)>,
+    /// When the client sends that one, or sent the last one.
     last_arrival: SimTime,
     /// When the newest of them reaches its engine; none overtakes another.
     last_received: SimTime,
@@ -101,7 +101,10 @@ impl<'a, O: Observer> Simulation<'a, O> {
     ) -> Result<Self, ConfigError> {
         config.validate()?;
         let server = |id| Server::new(id, config);
-        let replicas = (0..config.replicas).map(server).collect::<Result<Vec<_>, ConfigError>>()?;
+        let mut replicas = (0..config.replicas).map(server).collect::<Result<Vec<_>, ConfigError>>()?;
+        if !workload.shares_tokens() && !observer.wants_steps() {
+            replicas.iter_mut().for_each(Server::expect_unshared_tokens);
+        }
         Ok(Self {
             config,
             workload,
@@ -161,20 +164,35 @@ impl<'a, O: Observer> Simulation<'a, O> {
 
     /// Handles whatever comes next; `false` if nothing does.
     fn step(&mut self) -> Result<bool, SimulationError> {
-        let alarm = self.alarms.next();
-        let rings_first = match (alarm, self.events.next_key()) {
-            (Some((time, replica)), Some(due)) => (time, step_done(replica)) < due,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        if let Some((now, replica)) = alarm.filter(|_| rings_first) {
+        let due = self.next_due();
+        if let Some((now, replica)) = self.alarms.next()
+            && due.is_none_or(|due| (now, step_done(replica)) < due)
+        {
             self.events.advance_to(now);
             self.step_done(replica, now)?;
+            return Ok(true);
+        }
+        // Among requests that arrive at one instant that of the workload is the first.
+        let arrives = |next: &mut (SimTime, RequestSpec)| due == Some((next.0, ARRIVAL));
+        if let Some((now, spec)) = self.next.take_if(arrives) {
+            self.events.advance_to(now);
+            self.arrive(spec, now)?;
+            self.end = now;
             return Ok(true);
         }
         let Some((now, event)) = self.events.pop() else { return Ok(false) };
         self.handle(now, event)?;
         Ok(true)
+    }
+
+    /// When the next event is due or the next request of the workload arrives, whichever is first, and its phase.
+    #[inline]
+    fn next_due(&self) -> Option<(SimTime, Phase)> {
+        let arrival = self.next.as_ref().map(|(received, _)| (*received, ARRIVAL));
+        match (self.events.next_key(), arrival) {
+            (Some(event), Some(arrival)) => Some(event.min(arrival)),
+            (event, arrival) => event.or(arrival),
+        }
     }
 
     /// A batch ends on a replica.
@@ -191,11 +209,6 @@ impl<'a, O: Observer> Simulation<'a, O> {
 
     fn handle(&mut self, now: SimTime, event: Event) -> Result<(), SimulationError> {
         match event {
-            Event::Arrival => {
-                if let Some(spec) = self.next.take() {
-                    self.arrive(spec, now)?;
-                }
-            }
             Event::FollowUp(spec) => self.arrive(*spec, now)?,
             Event::Abort { replica, index } => {
                 self.interrupt(replica, now)?;
@@ -351,9 +364,8 @@ impl<'a, O: Observer> Simulation<'a, O> {
         let own = arrival.checked_add(front_end).ok_or(SimulationError::BeyondHorizon)?;
         let received = own.max(self.last_received).max(self.events.now());
         (self.last_arrival, self.last_received) = (arrival, received);
-        self.next = Some(spec);
+        self.next = Some((received, spec));
         self.schedule_refresh(received);
-        self.events.schedule(received, ARRIVAL, Event::Arrival);
         Ok(())
     }
 
@@ -374,7 +386,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
         if self.schedule_pending[replica as usize] {
             return Ok(());
         }
-        let more_to_come = self.events.next_key().is_some_and(|(time, _)| time == now)
+        let more_to_come = self.next_due().is_some_and(|(time, _)| time == now)
             || self.alarms.next().is_some_and(|(time, _)| time == now);
         if !more_to_come {
             return self.advance(replica, now);

@@ -36,6 +36,13 @@ impl Server {
         })
     }
 
+    /// No two requests that will come have tokens in common, and nobody asks for the numbers of blocks.
+    pub(super) fn expect_unshared_tokens(&mut self) {
+        if let Self::Vllm(replica) = self {
+            replica.expect_unshared_tokens();
+        }
+    }
+
     /// What the engine draws, it draws from these streams.
     pub(super) fn draw_from(&mut self, streams: Streams) {
         if let Self::Zoo(replica) = self {

@@ -76,6 +76,11 @@ impl Body {
         })
     }
 
+    /// Whether two requests may have tokens in common.
+    pub(super) fn shares_tokens(&self) -> bool {
+        self.contents.share() || self.sessions.is_some()
+    }
+
     /// Request `number`, which opens a conversation if the class has them.
     #[inline]
     pub(super) fn request(&mut self, number: u64, arrival: SimTime) -> RequestSpec {

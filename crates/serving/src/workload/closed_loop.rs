@@ -106,4 +106,8 @@ impl Workload for ClosedLoop {
         }
         (arrival <= self.last_send).then(|| self.classes.request(number, arrival))
     }
+
+    fn shares_tokens(&self) -> bool {
+        self.classes.shares_tokens()
+    }
 }

@@ -61,4 +61,8 @@ impl Workload for ConcurrencyLimited {
         let spec = self.held.take()?;
         Some(self.send(spec))
     }
+
+    fn shares_tokens(&self) -> bool {
+        self.inner.shares_tokens()
+    }
 }

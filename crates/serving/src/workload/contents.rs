@@ -69,6 +69,11 @@ impl ContentDraws {
         })
     }
 
+    /// Whether two requests may have tokens in common.
+    pub(super) fn share(&self) -> bool {
+        self.contents.prefix_tokens > 0 || self.contents.distinct_prompts.is_some() || self.repeatable
+    }
+
     pub(super) fn draw(&mut self, index: u64) -> Content {
         // A repeated prompt is repeated whole: its group and length are those of its first sending.
         let entity = self.contents.distinct_prompts.map_or(index, |n| index % n);

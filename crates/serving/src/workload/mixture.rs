@@ -39,6 +39,11 @@ impl Mixture {
         Ok(Self { classes, first_class, choice })
     }
 
+    /// Whether two requests may have tokens in common.
+    pub(super) fn shares_tokens(&self) -> bool {
+        self.classes.iter().any(Body::shares_tokens)
+    }
+
     /// Request `number`.
     #[inline]
     pub(super) fn request(&mut self, number: u64, arrival: SimTime) -> RequestSpec {

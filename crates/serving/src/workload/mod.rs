@@ -186,6 +186,10 @@ impl Workload for SyntheticWorkload {
     fn departed(&mut self, record: &RequestRecord) -> Option<RequestSpec> {
         self.classes.departed(record)
     }
+
+    fn shares_tokens(&self) -> bool {
+        self.classes.shares_tokens()
+    }
 }
 
 #[cfg(test)]

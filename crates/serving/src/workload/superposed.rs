@@ -65,4 +65,8 @@ impl Workload for Superposed {
         let part = self.first_classes.partition_point(|&first| first <= class).checked_sub(1)?;
         self.parts[part].departed(record)
     }
+
+    fn shares_tokens(&self) -> bool {
+        self.parts.iter().any(Workload::shares_tokens)
+    }
 }

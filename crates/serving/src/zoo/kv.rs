@@ -4,7 +4,7 @@
 //! takes them *by page* as its tokens fill them. The difference between the two gauges `held_blocks` and `held_tokens` is
 //! internal fragmentation.
 
-use crate::observe::NewBlocks;
+use crate::new_blocks::NewBlocks;
 
 /// How blocks come to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

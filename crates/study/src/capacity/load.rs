@@ -91,6 +91,10 @@ impl Workload for Loaded {
     fn departed(&mut self, record: &RequestRecord) -> Option<RequestSpec> {
         self.inner.departed(record)
     }
+
+    fn shares_tokens(&self) -> bool {
+        self.inner.shares_tokens()
+    }
 }
 
 #[cfg(test)]

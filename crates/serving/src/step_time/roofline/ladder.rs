@@ -12,7 +12,12 @@ const RUNGS_PER_DOUBLING: u64 = 16;
 pub(super) struct Ladder {
     counts: Vec<u64>,
     values: Vec<u64>,
+    /// By count over the height of the lowest rung: the first count of the table that is not below the least of these counts.
+    index: Vec<u32>,
 }
+
+/// No rung above the exact ones is less high.
+const LOWEST_RUNG: u64 = EXACT / RUNGS_PER_DOUBLING;
 
 impl Ladder {
     /// Tabulates `value` from 0 to at least `last` (and at least 1).
@@ -24,7 +29,14 @@ impl Ladder {
             counts.push(count);
         }
         let values = counts.iter().map(|&count| value(count)).collect();
-        Self { counts, values }
+        let mut at = 0;
+        let index = (0..=counts[counts.len() - 1] / LOWEST_RUNG).map(|step| {
+            while counts[at as usize] < step * LOWEST_RUNG {
+                at += 1;
+            }
+            at
+        });
+        Self { index: index.collect(), counts, values }
     }
 
     /// How many values, from 0 on, are tabulated one by one.
@@ -52,7 +64,7 @@ impl Ladder {
     /// Every value times `share`.
     pub(super) fn scaled(&self, share: f64) -> Self {
         let values = self.values.iter().map(|&value| libm::round(value as f64 * share) as u64).collect();
-        Self { counts: self.counts.clone(), values }
+        Self { values, ..self.clone() }
     }
 
     /// The value at `count`, on the straight line between its neighbours; beyond the end on the last line.
@@ -63,8 +75,9 @@ impl Ladder {
             return value;
         }
         let last = self.counts.len() - 1;
-        let rungs = &self.counts[self.num_exact()..];
-        let above = (self.num_exact() + rungs.partition_point(|&rung| rung < count)).clamp(1, last);
+        let above = self.index.get((count / LOWEST_RUNG) as usize).map_or(last, |&above| above as usize);
+        // At most one count of the table lies between, above the exact ones.
+        let above = (above + usize::from(self.counts[above] < count)).clamp(1, last);
         let (x0, x1) = (self.counts[above - 1], self.counts[above]);
         let (y0, y1) = (self.values[above - 1], self.values[above]);
         // Division of 64 bits is much faster than of 128, and nearly always enough.
