@@ -442,6 +442,10 @@ pub(crate) struct ValidateArgs {
     /// Step times to simulate with
     #[arg(long, value_enum, default_value = "auto")]
     pub step_time: StepTimes,
+    /// Take this profile that `kendall calibrate --out` wrote for the servers that it is of, and the roofline for all others,
+    /// instead of the catalogue's; may be repeated
+    #[arg(long, value_name = "FILE", conflicts_with = "step_time")]
+    pub profile: Vec<PathBuf>,
     /// Write a scatter plot of predicted against measured latencies (SVG)
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,

@@ -178,7 +178,7 @@ mod tests {
             .into(),
             replicas: 2,
             router: kendall_serving::RouterConfig::default(),
-            front_end: SimDuration::ZERO,
+            front_end: kendall_serving::FrontEnd::default(),
         }
     }
 

@@ -27,7 +27,7 @@ fn server(max_num_seqs: u32) -> SimulationConfig {
         step_time: steps(0),
         replicas: 1,
         router: RouterConfig::default(),
-        front_end: SimDuration::ZERO,
+        front_end: kendall_serving::FrontEnd::default(),
     }
 }
 

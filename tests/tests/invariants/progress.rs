@@ -65,7 +65,7 @@ fn two_equals() -> Scenario {
             step_time: step_time.into(),
             replicas: 1,
             router: RouterConfig::default(),
-            front_end: SimDuration::ZERO,
+            front_end: kendall_serving::FrontEnd::default(),
         },
         requests,
     }

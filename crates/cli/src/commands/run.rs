@@ -211,10 +211,10 @@ impl Watcher {
         steps: bool,
         interrupted: Arc<AtomicBool>,
     ) -> Result<Self, OutputError> {
-        let SimulationConfig { engine, replicas, .. } = &resolved.simulation;
+        let SimulationConfig { engine, replicas, front_end, .. } = &resolved.simulation;
         let steps = out.filter(|_| steps).map(|out| StepsCsv::new(out.begin("steps.csv")?));
         Ok(Self {
-            metrics: RunMetrics::new(engine, *replicas, resolved.goodput),
+            metrics: RunMetrics::new(engine, *replicas, resolved.goodput).behind(*front_end),
             requests: out.map(|out| RequestsCsv::new(out.begin("requests.csv")?)).transpose()?,
             steps: steps.transpose()?,
             bench: None,

@@ -143,7 +143,7 @@ fn variants(base: &SimulationConfig, load: Load, sampled: &OfferedLoad) -> Vec<V
     let tail = |load: &mut Load, exponent: f64| {
         load.tail = Some(Tail { median: sampled.median_output_tokens, exponent });
     };
-    let shorter = base.front_end.min(FRONT_END_CHANGE);
+    let shorter = base.front_end.receipt.min(FRONT_END_CHANGE);
     let shorter_ms = format!("-{} ms", shorter.as_millis_f64());
     let mut variants = vec![
         with("step time", "+10 %", &|config, _| slower(config, 1.1)),
@@ -154,12 +154,12 @@ fn variants(base: &SimulationConfig, load: Load, sampled: &OfferedLoad) -> Vec<V
         with("length tail", "log output lengths 20 % wider", &|_, load| tail(load, 1.2)),
         with("length tail", "log output lengths 20 % narrower", &|_, load| tail(load, 0.8)),
         with("front-end overhead", "+10 ms", &|config, _| {
-            config.front_end += FRONT_END_CHANGE;
+            config.front_end.receipt += FRONT_END_CHANGE;
         }),
     ];
     if shorter > SimDuration::ZERO {
         variants.push(with("front-end overhead", &shorter_ms, &|config, _| {
-            config.front_end = SimDuration::from_ps(config.front_end.as_ps() - shorter.as_ps());
+            config.front_end.receipt = SimDuration::from_ps(base.front_end.receipt.as_ps() - shorter.as_ps());
         }));
     }
     variants

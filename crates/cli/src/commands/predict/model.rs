@@ -67,8 +67,10 @@ impl Inputs {
             law("output_tokens", workload.output_tokens.as_ref(), longest - 1)?
         };
         let replicas = resolved.simulation.replicas;
-        let (step_time, front_end_s) =
-            (&resolved.simulation.step_time, resolved.simulation.front_end.as_secs_f64());
+        let (step_time, front_end_s) = (
+            &resolved.simulation.step_time,
+            resolved.simulation.front_end.of_prompt(prompt.mean() as u32).as_secs_f64(),
+        );
         let loss = engine
             .zoo
             .as_ref()
