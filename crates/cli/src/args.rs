@@ -128,6 +128,10 @@ pub(crate) struct ReplicationArgs {
     /// Play replications until every mean and p99 latency has an interval of at most this half-width, such as `5%`
     #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["bench", "steps"])]
     pub precision: Option<f64>,
+    /// Play replications in antithetic pairs: the second of a pair meets each random number u as 1 - u, so that good and bad luck
+    /// cancel. Intervals are over pairs; how much narrower they are is said
+    #[arg(long, conflicts_with = "parameter_uncertainty")]
+    pub antithetic: bool,
     /// Confidence of the intervals, such as `0.95` or `95%`
     #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.95")]
     pub confidence: f64,

@@ -52,6 +52,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     if args.replications.replications.is_some() || args.replications.precision.is_some() {
         return replications(args, &file, &resolved, seed, warnings);
     }
+    if args.replications.antithetic {
+        let message = "--antithetic: a single run has no partner: add --replications N or --precision SHARE";
+        return Err(Failure::Invalid(message.into()));
+    }
     if args.replications.parameter_uncertainty.is_some() {
         let message =
             "--parameter-uncertainty: a single run has no interval to compare with: add --replications N";

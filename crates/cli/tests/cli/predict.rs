@@ -2,27 +2,16 @@
 
 use serde_json::Value;
 
-use crate::program::{Bench, Outcome};
+use crate::program::{Bench, Outcome, one_seat};
 
-/// Steps of 10 ms, one request at a time, exponential outputs: M/G/1.
-const ONE_SEAT: &str = "
-[workload]
-requests = 20_000
-arrivals = { process = \"poisson\", rate_per_s = 2.5 }
-prompt_tokens = { dist = \"constant\", tokens = 16 }
-output_tokens = { dist = \"exponential\", mean = 20 }
-[server]
-num_gpu_blocks = 10_000
-max_model_len = 4096
-max_num_seqs = 1
-enable_prefix_caching = false
-async_scheduling = false
-step_time = { model = \"linear\", base_ps = 10_000_000_000 }
-";
+/// One request at a time, exponential outputs: M/G/1.
+fn scenario() -> String {
+    one_seat(20_000, 2.5, "{ dist = \"exponential\", mean = 20 }")
+}
 
 fn predict(args: &[&str]) -> Outcome {
     let bench = Bench::new();
-    bench.write("s.toml", ONE_SEAT);
+    bench.write("s.toml", scenario());
     bench.kendall(&[&["predict", "s.toml", "--quiet"], args].concat())
 }
 
@@ -117,7 +106,7 @@ fn what_no_model_knows_is_named() {
 #[test]
 fn a_sweep_draws_theory_over_simulated_points() {
     let bench = Bench::new();
-    bench.write("s.toml", ONE_SEAT);
+    bench.write("s.toml", scenario());
     let args = [
         "predict",
         "s.toml",
