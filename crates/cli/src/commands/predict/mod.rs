@@ -26,6 +26,8 @@ use answer::{Answers, Refusal, answers};
 use compare::Comparison;
 use model::Inputs;
 
+pub(super) use loss::LossScenario;
+
 pub(crate) fn predict(args: &PredictArgs) -> Result<ExitCode, Failure> {
     let file = ScenarioFile::of(Source::open(args.scenario.as_deref())?, &args.set)?;
     check_random(&file, "kendall predict")?;
