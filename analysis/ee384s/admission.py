@@ -30,9 +30,11 @@ goodput = {{ ttft_ms = {limit_ms} }}
 
 # Arrivals (req/s), largest batch, KV (tokens), limit on the time to first token (ms).
 CELLS = [(3.0, 4, 16_384, 2_000), (5.0, 8, 8_192, 1_000)]
-REQUESTS, REPLICATIONS, FEW = 40_000, 20, 5
-# Cost of a rejection, in good requests, at which rules are compared; and those of the frontier.
-COST, COSTS = 0.25, [0, 0.1, 0.25, 0.5, 1, 2]
+REQUESTS, REPLICATIONS, FEW = 40_000, 20, 4
+# Cost of a rejection, in good requests, at which rules are compared at equal blocking.
+COST = 0.25
+# Points of the frontier: costs of a rejection, prices of the KV cache, shares that a coin turns away.
+COSTS, PRICES, SHARES = [0, 0.1, 0.25, 0.5, 1, 2], [4, 6, 8, 12, 16, 24], [0, 0.03, 0.06, 0.1, 0.15, 0.2]
 FIGURES = ["mean_ttft_ms", "p99_ttft_ms", "request_goodput"]
 RULES = ["decision process", "one-step rule", "FCFS, random rejection", "shortest work first, random rejection"]
 
@@ -55,7 +57,7 @@ class Cell:
 
     def table(self, name, *options):
         """Exports a table of the admission process, solved for all arrivals."""
-        self.study.json("theory", "admission", self.scenario(), "--out", str(self.folder / name), *options)
+        self.study.run("theory", "admission", self.scenario(), "--out", str(self.folder / name), *options)
         return name
 
     def run(self, replications, thin=0.0, **rule):
@@ -90,7 +92,20 @@ class Cell:
         return dict(zip(RULES, found, strict=True))
 
 
-def rising(goal, low, high, value, steps=11):
+    def frontier(self):
+        """(rule, figures) at the points of the frontier."""
+        for cost in COSTS:
+            table = self.table("policy.csv", "--rejection-cost", str(cost))
+            yield RULES[0], self.run(FEW, table=table)
+        for price in PRICES:
+            table = self.table("one-step.csv", "--one-step", str(price))
+            yield RULES[1], self.run(FEW, table=table)
+        for share in SHARES:
+            yield RULES[2], self.run(FEW, share)
+            yield RULES[3], self.run(FEW, share, order="oracle_srpt")
+
+
+def rising(goal, low, high, value, steps=9):
     """The largest argument found at which a rising function does not exceed the goal."""
     for _ in range(steps):
         middle = (low + high) / 2
@@ -99,7 +114,13 @@ def rising(goal, low, high, value, steps=11):
 
 
 def compare(study):
-    """(cell, cost, rule, figures) of every comparison."""
+    """(cell, rule, figures) at equal blocking."""
     with tempfile.TemporaryDirectory() as folder:
-        return [(cell, cost, rule, figures) for cell in CELLS for cost in COSTS
-                for rule, figures in Cell(study, folder, cell).equal_blocking(cost).items()]
+        return [(cell, rule, figures) for cell in CELLS
+                for rule, figures in Cell(study, folder, cell).equal_blocking(COST).items()]
+
+
+def frontiers(study):
+    """(cell, rule, figures) of the frontiers."""
+    with tempfile.TemporaryDirectory() as folder:
+        return [(cell, rule, figures) for cell in CELLS for rule, figures in Cell(study, folder, cell).frontier()]

@@ -36,12 +36,12 @@ def example(name, *args):
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
-def predicted(study, figure, *args):
-    """A figure of `kendall predict`: simulated mean, half-width, theory of the model named best."""
-    entry = study["figures"].get(figure)
-    if entry is None or study["best_model"] is None:
+def predicted(found, figure):
+    """A figure of `kendall predict`: simulated mean, half-width, theory of the model named best, its error."""
+    entry = found["figures"].get(figure)
+    if entry is None or found["best_model"] is None:
         return None
-    theory = entry["models"][study["best_model"]]
+    theory = entry["models"][found["best_model"]]
     return entry["simulated"]["mean"], entry["simulated"]["half_width"], theory["value"], theory["relative_error"]
 
 
@@ -194,26 +194,27 @@ def rules_of_admission(study, out):
         return f"{entry['mean'] * scale:.{places}f} +- {entry['half_width'] * scale:.{places}f}"
 
     rows = []
-    for (rate, batch, kv, limit_ms), cost, rule, figures in found:
-        rows.append([f"{rate:g}, {batch}, {kv:,}, {limit_ms:,}", cost, rule, cell_of(figures["blocking_probability"]),
+    for (rate, batch, kv, limit_ms), rule, figures in found:
+        rows.append([f"{rate:g}, {batch}, {kv:,}, {limit_ms:,}", rule, cell_of(figures["blocking_probability"]),
                      cell_of(figures["mean_ttft_ms"], 1e-3, 3), cell_of(figures["p99_ttft_ms"], 1e-3, 3),
                      cell_of(figures["request_goodput"], 1, 3)])
-    header = ["cell (req/s, B, K, limit in ms)", "rejection cost", "rule", "blocking", "mean TTFT (s)", "p99 TTFT (s)", "in time (req/s)"]
+    header = ["cell (req/s, B, K, limit in ms)", "rule", "blocking", "mean TTFT (s)", "p99 TTFT (s)", "in time (req/s)"]
     keep(out, "admission.csv", header, rows)
     study.text(f"`kendall theory admission` solves and exports the table, `kendall run` plays it. All rules at the blocking that the decision "
                f"process has at a rejection cost of {admission.COST} good requests; {admission.REPLICATIONS} runs of "
                f"{admission.REQUESTS:,} arrivals, half-widths at 95 %.")
-    study.table([name for i, name in enumerate(header) if i != 1], [[cell for i, cell in enumerate(row) if i != 1]
-                                                                    for row in rows if row[1] == admission.COST])
+    study.table(header, rows)
     study.text("")
+    points = admission.frontiers(study)
     for number, cell in enumerate(admission.CELLS):
         series = [(rule, sorted((figures["blocking_probability"]["mean"], figures["p99_ttft_ms"]["mean"] / 1e3,
                                  figures["p99_ttft_ms"]["half_width"] / 1e3)
-                                for at, _, of, figures in found if at == cell and of == rule)) for rule in admission.RULES]
+                                for at, of, figures in points if at == cell and of == rule)) for rule in admission.RULES]
         chart.lines(study.folder / "figures" / f"admission-{number}.svg",
                     f"p99 TTFT (s) against blocking: {cell[0]:g} req/s, B = {cell[1]}, K = {cell[2]:,}", "blocking probability",
                     "p99 TTFT (s)", series, log=True)
         study.text(f"![p99 TTFT against blocking, cell {number}](figures/admission-{number}.svg)")
+    study.text(f"The figures show each rule at other costs, prices and shares, {admission.FEW} runs a point.")
 
 
 def main():

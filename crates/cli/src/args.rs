@@ -739,8 +739,9 @@ pub(crate) enum TheoryCommand {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The scenario has `engine = \"reserve\"`. Classes are ranges of request sizes, prompt and output; the rule says for the numbers of
-each class inside whom to let in, such that the most requests get their first token in time, less what rejections cost.
+The scenario has `engine = \"reserve\"`. Classes are ranges of request sizes, prompt and output. The
+rule says, for the numbers of each class inside, whom to let in, such that the most requests get
+their first token in time, less what rejections cost.
 Play the table with `[server.admission] policy_table = \"FILE\"`.
 
 Exit codes: 0 solved, 2 the scenario is no loss system, or has too many states.")]

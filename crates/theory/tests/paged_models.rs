@@ -101,9 +101,8 @@ fn preempted_prompts_that_stay_cached_move_the_boundary() {
     for (usable_blocks, cached, simulated) in
         [(399, false, 6.292), (399, true, 6.469), (799, false, 9.761), (799, true, 10.110)]
     {
-        let limits = EngineLimits {
-            usable_blocks, prefix_caching: cached, max_num_batched_tokens: 1024, ..LIMITS
-        };
+        let limits =
+            EngineLimits { usable_blocks, prefix_caching: cached, max_num_batched_tokens: 1024, ..LIMITS };
         let full = saturation(&system(1.0, &laws, limits, &steps)).unwrap();
         assert_eq!(full.limit, Limit::Blocks);
         let error = full.capacity_per_s / simulated - 1.0;

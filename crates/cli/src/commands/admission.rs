@@ -30,8 +30,8 @@ pub(crate) fn theory_admission(args: &TheoryAdmissionArgs) -> Result<ExitCode, F
     })?;
     let wrong = |error: QueueingError| Failure::Invalid(format!("{}: {error}", file.name));
     let in_engine_s = (limit_s - front_end_s).max(0.0);
-    let process = BatchAdmission::of_system(&system, &args.parts.0, in_engine_s, args.rejection_cost)
-        .map_err(wrong)?;
+    let process =
+        BatchAdmission::of_system(&system, &args.parts.0, in_engine_s, args.rejection_cost).map_err(wrong)?;
     let best = process.best(SPAN_PER_S).map_err(wrong)?;
     let open = process.one_step(0.0).map_err(wrong)?;
     let one_step = args.one_step.map(|price| process.one_step(price)).transpose().map_err(wrong)?;

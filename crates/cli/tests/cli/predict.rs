@@ -175,7 +175,10 @@ fn the_best_model_of_a_loss_system_is_named() {
     assert_eq!(found["best_model"], "phase-type chain");
     for (name, within) in [("mean_ttft_ms", 0.02), ("slo_attainment", 0.01), ("mean_e2el_ms", 0.01)] {
         let (mean, half_width, theory) = figure(&found, name, "phase-type chain");
-        assert!((theory - mean).abs() <= half_width + within * mean, "{name}: {theory}, {mean} +- {half_width}");
+        assert!(
+            (theory - mean).abs() <= half_width + within * mean,
+            "{name}: {theory}, {mean} +- {half_width}"
+        );
     }
     let (_, _, study) = figure(&found, "p99_ttft_ms", "study two-stage");
     assert!(study > 0.0);

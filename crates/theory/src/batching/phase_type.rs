@@ -2,10 +2,12 @@
 
 use super::chain::{Chain, Mode};
 use super::first_token::{Found, Grid, law};
+use super::grid::TimeLaw;
 use super::kv::{KvTable, OutputMoments};
 use super::phase_kv::PhaseKv;
 use super::phases::{PhaseMoves, Phases};
 use super::prediction::{Model, NotApplicable, Prediction};
+use super::reserved::reserved_kv;
 use super::system::System;
 use super::transient::Counts;
 
@@ -40,7 +42,8 @@ pub struct ShortRun {
     pub duration_s: f64,
 }
 
-/// The phase-type chain over a run of `horizon_s` that begins with an empty system, by uniformisation of its levels.
+/// The phase-type chain over a run of `horizon_s` that begins with an empty system, by uniformisation of its levels. For a batch
+/// of one the chain of reserved KV, where it applies, is changed in the same proportion.
 ///
 /// # Errors
 /// Those of [`phase_type`], and a run that is too long to follow jump by jump.
@@ -54,9 +57,34 @@ pub fn short_run(system: &System, horizon_s: f64) -> Result<ShortRun, NotApplica
     let more_often = |n: usize| run.mean_law.get(n).map_or(0.0, |p| p / law[n]);
     let stationary = solved.prediction(system, Model::PhaseType, &|_| 1.0);
     let mut over_run = solved.prediction(system, Model::Transient, &more_often);
+    if let Ok(exact) = reserved_kv(system) {
+        over_run = in_proportion(system, &exact, &over_run, &stationary);
+    }
     let duration_s = horizon_s + run.drain_s;
     over_run.throughput_per_s *= horizon_s / duration_s;
     Ok(ShortRun { stationary, run: over_run, duration_s })
+}
+
+/// A stationary prediction with times, loss and numbers changed as one model changes its own over a run.
+fn in_proportion(
+    system: &System,
+    exact: &Prediction,
+    run: &Prediction,
+    stationary: &Prediction,
+) -> Prediction {
+    let longer = run.mean_ttft_s / stationary.mean_ttft_s;
+    let ttft = TimeLaw::new(exact.ttft.step_s() * longer, exact.ttft.masses().to_vec());
+    let more_lost = run.blocking_probability / stationary.blocking_probability;
+    let lost = exact.blocking_probability * if more_lost.is_finite() { more_lost } else { 1.0 };
+    Prediction {
+        model: Model::Transient,
+        mean_ttft_s: ttft.mean_s(),
+        ttft,
+        throughput_per_s: system.arrival_rate_per_s() * (1.0 - lost),
+        blocking_probability: lost,
+        mean_in_system: exact.mean_in_system * run.mean_in_system / stationary.mean_in_system,
+        states: exact.states + run.states,
+    }
 }
 
 /// The chain with its stationary law, and what follows from it.

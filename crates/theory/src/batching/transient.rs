@@ -73,12 +73,14 @@ impl Counts {
             now = next;
         }
         let total: f64 = mean_law.iter().sum();
-        mean_law.iter_mut().for_each(|p| *p /= total);
+        for p in &mut mean_law {
+            *p /= total;
+        }
         let mut until_empty = 0.0;
         let mut drain_s = 0.0;
-        for n in 1..states {
-            until_empty += 1.0 / down(n);
-            drain_s += last_law[n] * until_empty;
+        for (p, per_s) in last_law[1..].iter().zip(&self.deaths) {
+            until_empty += 1.0 / per_s;
+            drain_s += p * until_empty;
         }
         Some(Run { mean_law, drain_s })
     }
@@ -126,7 +128,9 @@ mod tests {
             law.push(law[n] * counts.births[n] / counts.deaths[n]);
         }
         let total: f64 = law.iter().sum();
-        law.iter_mut().for_each(|p| *p /= total);
+        for p in &mut law {
+            *p /= total;
+        }
         let balanced = Counts::balanced(&law, &[1.3, 0.9, 0.4, 0.2]);
         assert!(balanced.deaths.iter().zip(&counts.deaths).all(|(a, b)| (a - b).abs() < 1e-12));
         let run = balanced.run(1e5).unwrap();

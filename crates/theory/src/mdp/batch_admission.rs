@@ -189,8 +189,8 @@ impl BatchAdmission {
         let mut events = Vec::with_capacity(2 * self.classes.len());
         for (class, of) in self.classes.iter().enumerate() {
             let reject = Choice { reward: -self.rejection_cost, next: at };
-            let accept = after(state, class, index)
-                .map(|next| Choice { reward: self.in_time(state, class), next });
+            let accept =
+                after(state, class, index).map(|next| Choice { reward: self.in_time(state, class), next });
             let choices = match (accept, rule) {
                 (None, _) => vec![reject],
                 (Some(accept), None) => vec![reject, accept],

@@ -1,9 +1,9 @@
 //! The loss system `reserve`: the models of docs/theory-batching.md.
 
 use kendall_serving::step_time::BatchShape;
+use kendall_serving::workload::Lengths;
 use kendall_serving::zoo::engines::Engine;
 use kendall_serving::zoo::{Admission, Order};
-use kendall_serving::workload::Lengths;
 use kendall_serving::{EngineConfig, GoodputLimits, StepTimeModel, ZooConfig};
 use kendall_theory::batching::study::{
     Lognormal, StudyCell, StudyMetrics, mmc_baseline, two_class_markov, two_stage,
@@ -62,7 +62,9 @@ impl LossScenario {
         let resolved = file.resolve()?;
         let inputs = Inputs::of(file, &resolved).map_err(|none| wrong(none.0))?;
         let Some((loss, [prompt, output])) = inputs.loss_system() else {
-            return Err(wrong("server.engine: the admission process is that of `engine = \"reserve\"`".into()));
+            return Err(wrong(
+                "server.engine: the admission process is that of `engine = \"reserve\"`".into(),
+            ));
         };
         let system = loss.system(inputs.rate_per_s, prompt, output);
         Ok(Self {
@@ -108,7 +110,14 @@ impl Loss {
     }
 
     fn system(&self, rate_per_s: f64, prompt: &LengthLaw, output: &LengthLaw) -> Result<System, SystemError> {
-        System::new(rate_per_s, self.batch, self.kv_tokens, prompt.clone(), output.clone(), self.steps.clone())
+        System::new(
+            rate_per_s,
+            self.batch,
+            self.kv_tokens,
+            prompt.clone(),
+            output.clone(),
+            self.steps.clone(),
+        )
     }
 
     /// Every model, the most accurate first.
@@ -141,9 +150,12 @@ impl Loss {
                     found.answers.insert(0, self.answer(&short.run, asked));
                 } else {
                     let percent = differs * 100.0;
-                    refused(&mut found, format!(
-                        "a run of {run_s:.0} s is long: its mean time to first token differs by {percent:+.2} %"
-                    ));
+                    refused(
+                        &mut found,
+                        format!(
+                            "a run of {run_s:.0} s is long: its mean time to first token differs by {percent:+.2} %"
+                        ),
+                    );
                 }
             }
             Some((_, Err(none))) if none.model != Model::Transient => add(&mut found, Err(none)),
