@@ -38,7 +38,7 @@ pub(crate) enum Command {
     Conformance(ConformanceArgs),
     /// List what is built in: GPUs, models, step-time profiles, with sources
     Catalog(CatalogArgs),
-    /// Analytical models: check them against reference values
+    /// Analytical models: check them against reference values; solve for an admission rule
     Theory(TheoryArgs),
     /// Print the JSON Schema of the scenario file, or its keys as a page
     Schema(SchemaArgs),
@@ -128,6 +128,10 @@ pub(crate) struct ReplicationArgs {
     /// Play replications until every mean and p99 latency has an interval of at most this half-width, such as `5%`
     #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["bench", "steps"])]
     pub precision: Option<f64>,
+    /// Play replications in antithetic pairs: the second of a pair meets each random number u as 1 - u, so that good and bad luck
+    /// cancel. Intervals are over pairs; how much narrower they are is said
+    #[arg(long, conflicts_with = "parameter_uncertainty")]
+    pub antithetic: bool,
     /// Confidence of the intervals, such as `0.95` or `95%`
     #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.95")]
     pub confidence: f64,
@@ -317,6 +321,11 @@ pub(crate) struct PredictArgs {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Loads(pub Vec<f64>);
 
+fn parts(text: &str) -> Result<Loads, String> {
+    let all: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    all.map(Loads).ok_or_else(|| "write shares of the arrivals that rise to 1, such as `0.4,0.8,1`".into())
+}
+
 fn loads(text: &str) -> Result<Loads, String> {
     let load = |part: &str| part.trim().parse::<f64>().ok().filter(|load| *load > 0.0 && *load <= 10.0);
     let all: Option<Vec<f64>> = text.split(',').map(load).collect();
@@ -442,6 +451,10 @@ pub(crate) struct ValidateArgs {
     /// Step times to simulate with
     #[arg(long, value_enum, default_value = "auto")]
     pub step_time: StepTimes,
+    /// Take this profile that `kendall calibrate --out` wrote for the servers that it is of, and the roofline for all others,
+    /// instead of the catalogue's; may be repeated
+    #[arg(long, value_name = "FILE", conflicts_with = "step_time")]
+    pub profile: Vec<PathBuf>,
     /// Write a scatter plot of predicted against measured latencies (SVG)
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
@@ -734,6 +747,42 @@ pub(crate) struct TheoryArgs {
 pub(crate) enum TheoryCommand {
     /// Evaluate a file of reference values and count which agree, model by model
     Check(TheoryCheckArgs),
+    /// Solve the admission process of a loss system and write the table that a server can play
+    Admission(TheoryAdmissionArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The scenario has `engine = \"reserve\"`. Classes are ranges of request sizes, prompt and output. The
+rule says, for the numbers of each class inside, whom to let in, such that the most requests get
+their first token in time, less what rejections cost.
+Play the table with `[server.admission] policy_table = \"FILE\"`.
+
+Exit codes: 0 solved, 2 the scenario is no loss system, or has too many states.")]
+pub(crate) struct TheoryAdmissionArgs {
+    /// Scenario file (TOML) with `engine = "reserve"`
+    pub scenario: PathBuf,
+    /// Change a key of the scenario, for instance `server.reserve.max_batch_size=8`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Write the table here (CSV)
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Classes of sizes: shares of the arrivals up to the end of each
+    #[arg(long, value_name = "SHARES", value_parser = parts, default_value = "0.4,0.8,1")]
+    pub parts: Loads,
+    /// Longest time to first token that is good (ms) [default: `slo.goodput.ttft_ms`]
+    #[arg(long, value_name = "MS")]
+    pub ttft_limit_ms: Option<f64>,
+    /// What a rejection costs, in good requests
+    #[arg(long, value_name = "COST", default_value_t = 0.25)]
+    pub rejection_cost: f64,
+    /// Write the one-step rule with this price of the whole KV cache instead, to compare
+    #[arg(long, value_name = "PRICE")]
+    pub one_step: Option<f64>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, clap::Args)]

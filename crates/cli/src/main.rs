@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Catalog(catalog) => commands::catalog(&catalog),
         Command::Theory(theory) => match theory.command {
             TheoryCommand::Check(check) => commands::theory_check(&check),
+            TheoryCommand::Admission(admission) => commands::theory_admission(&admission),
         },
         Command::Schema(schema) => commands::schema(&schema),
         Command::Completions(args) => commands::completions(&args),

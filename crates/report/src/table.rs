@@ -209,7 +209,20 @@ impl RunReport<'_> {
         }
         let sum =
             named.iter().map(|(name, value)| format!("{} {name}", significant(*value))).collect::<Vec<_>>();
-        format!("mean TTFT {} ms = {}\n", significant(self.metrics.ttft_ms.mean), sum.join(" + "))
+        let of_front_end = self.metrics.mean_front_end_parts_ms.map_or_else(String::new, |of| {
+            let named = [
+                ("receipt", of.receipt),
+                ("tokenising", of.tokenising),
+                ("streaming", of.streaming),
+                ("held up", of.held_up),
+            ];
+            let parts = named.iter().filter(|(_, ms)| *ms > 0.0);
+            let parts: Vec<_> =
+                parts.map(|(name, ms)| format!("{} {name}", significant(Some(*ms)))).collect();
+            format!(" (front end = {})", parts.join(" + "))
+        });
+        let mean = significant(self.metrics.ttft_ms.mean);
+        format!("mean TTFT {mean} ms = {}{of_front_end}\n", sum.join(" + "))
     }
 }
 

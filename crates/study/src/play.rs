@@ -73,6 +73,11 @@ pub trait Workloads: Sync {
     fn streams(&self, replication: u32) -> Streams {
         Streams::new(0, replication)
     }
+
+    /// Whether replications 0 and 1, 2 and 3, ... are antithetic pairs: the same addresses, mirrored random numbers.
+    fn is_antithetic(&self) -> bool {
+        false
+    }
 }
 
 impl<E: Send, F: Fn(u32) -> Result<Box<dyn Workload + Send>, E> + Sync> Workloads for F {
@@ -95,7 +100,7 @@ pub fn play<W: Workloads>(
 ) -> Result<RunFigures, RunError<W::Error>> {
     let workload = workloads.open(replication).map_err(RunError::Workload)?;
     let config = &setting.simulation;
-    let metrics = RunMetrics::new(&config.engine, config.replicas, setting.goodput);
+    let metrics = RunMetrics::new(&config.engine, config.replicas, setting.goodput).behind(config.front_end);
     let seen = Seen { metrics, number: NumberInSystem::new(config.replicas) };
     let (end, seen) = observe(config, workload, workloads.streams(replication), seen, watch)?;
     let busy = seen.metrics.busy_share(end.end);

@@ -3,11 +3,12 @@
 use kendall_des::SimDuration;
 use kendall_serving::anatomy::{Anatomist, Anatomy, LatencyPart as Part};
 use kendall_serving::{RequestRecord, Simulation};
+use kendall_tests::property::Verdict;
 use proptest::prelude::*;
 
+use crate::property;
 use crate::scenario::{Scenario, livelock_scenarios, scenarios};
 use crate::tape::{play, play_without_steps};
-use crate::{Verdict, property};
 
 property! {
     /// The parts of every request sum exactly to its TTFT and to its time in the system, whatever happened to it; where

@@ -1,11 +1,14 @@
 //! Invariant 2: the clock never goes back.
 
 use kendall_des::SimTime;
+use kendall_tests::checks::observations_are_in_order;
+use kendall_tests::property::Verdict;
+use kendall_tests::tape::Played;
 use proptest::prelude::*;
 
+use crate::property;
 use crate::scenario::{Scenario, scenarios};
-use crate::tape::{Played, play};
-use crate::{Verdict, property};
+use crate::tape::play;
 
 property! {
     /// Invariant 2. What the observer is told is in order of time, and the run ends no earlier. On each replica steps
@@ -15,18 +18,6 @@ property! {
         observations_are_in_order(&played)?;
         (0..scenario.config.replicas).try_for_each(|replica| one_batch_at_a_time(&scenario, &played, replica))
     }
-}
-
-fn observations_are_in_order(played: &Played) -> Verdict {
-    let tape = &played.tape;
-    let gauges: Vec<SimTime> = tape.gauges.iter().map(|(_, now, _)| *now).collect();
-    let step_ends: Vec<SimTime> = tape.steps.iter().map(|step| step.end).collect();
-    let departures: Vec<SimTime> = tape.records.iter().map(|record| record.finish).collect();
-    for times in [gauges, step_ends, departures] {
-        prop_assert!(times.is_sorted(), "{times:?}");
-        prop_assert!(times.last().is_none_or(|&last| last <= played.end.end));
-    }
-    Ok(())
 }
 
 fn one_batch_at_a_time(scenario: &Scenario, played: &Played, replica: u32) -> Verdict {

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kendall_des::{SimTime, TimeWeighted};
-use kendall_serving::{EngineGauges, RequestStatus, RouterPolicy, RunEnd};
+use kendall_serving::{RequestStatus, RouterPolicy};
+use kendall_tests::checks;
+use kendall_tests::property::Verdict;
+use kendall_tests::tape::Played;
 use proptest::prelude::*;
 
+use crate::property;
 use crate::scenario::{Scenario, scenarios};
-use crate::tape::{Played, play, play_steps};
-use crate::{Verdict, property};
+use crate::tape::{play, play_steps};
 
 property! {
     /// Invariant 3. Each request departs exactly once, from its replica; none is left behind unless the run stalled;
@@ -39,29 +41,15 @@ property! {
     /// agree), free and used blocks are the usable ones, and all are free once nobody is left.
     blocks_are_conserved, scenarios(), |scenario| {
         let played = play(&scenario);
-        prop_assert!(played.tape.faults.is_empty(), "{}", played.tape.faults[0]);
         free_and_used_are_all(&scenario, &played)?;
-        nothing_is_left(&played)
+        checks::nothing_is_left(&played)
     }
 }
 
 property! {
     /// Invariant 9. Little's law, exactly: the area under the number in the system is the sum of the times spent in it,
     /// for the system from the engine's input queue on, and for the engine itself.
-    littles_law_is_exact, scenarios(), |scenario| {
-        let played = play(&scenario);
-        if !played.is_complete() {
-            return Ok(());
-        }
-        let RunEnd { end, ref in_system, .. } = played.end;
-        prop_assert_eq!(in_system.value(), 0);
-        prop_assert_eq!(in_system.integral(end), played.tape.metrics.sojourn_ps());
-        let in_engine: u128 = played.tape.records.iter().filter_map(|record| {
-            Some(u128::from((record.finish - record.queued?).as_ps()))
-        }).sum();
-        prop_assert_eq!(area_under_gauges(&scenario, &played), in_engine);
-        Ok(())
-    }
+    littles_law_is_exact, scenarios(), |scenario| { checks::littles_law_is_exact(&play(&scenario)) }
 }
 
 fn each_request_departs_once(scenario: &Scenario, played: &Played) -> Verdict {
@@ -127,28 +115,4 @@ fn free_and_used_are_all(scenario: &Scenario, played: &Played) -> Verdict {
         prop_assert_eq!(step.free_blocks_end + used, usable, "after {:?}", step);
     }
     Ok(())
-}
-
-fn nothing_is_left(played: &Played) -> Verdict {
-    if !played.is_complete() {
-        return Ok(());
-    }
-    let last: BTreeMap<_, _> =
-        played.tape.gauges.iter().map(|(replica, _, gauges)| (*replica, *gauges)).collect();
-    let empty =
-        EngineGauges { num_waiting: 0, num_running: 0, used_blocks: 0, held_blocks: 0, held_tokens: 0 };
-    for (replica, gauges) in last {
-        prop_assert_eq!(gauges, empty, "replica {}", replica);
-    }
-    Ok(())
-}
-
-/// Integral over time of the requests that wait or run, summed over replicas.
-fn area_under_gauges(scenario: &Scenario, played: &Played) -> u128 {
-    let start = TimeWeighted::new(SimTime::ZERO, 0);
-    let mut in_engine = vec![start; scenario.config.replicas as usize];
-    for (replica, now, gauges) in &played.tape.gauges {
-        in_engine[*replica as usize].set(*now, u64::from(gauges.num_waiting + gauges.num_running));
-    }
-    in_engine.iter().map(|number| number.integral(played.end.end)).sum()
 }

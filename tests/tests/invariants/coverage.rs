@@ -8,7 +8,8 @@ use kendall_serving::{
 };
 
 use crate::scenario::{Scenario, livelock_scenarios, scenarios};
-use crate::tape::{Played, play};
+use crate::tape::play;
+use kendall_tests::tape::Played;
 
 /// Each corner is reached by one run in a hundred at least.
 #[test]
@@ -23,7 +24,7 @@ fn scenarios_reach_the_corners() {
 #[test]
 fn livelocks_are_found() {
     let stalls = std::cell::Cell::new(0);
-    crate::few(&livelock_scenarios(), |scenario| {
+    kendall_tests::property::few(&livelock_scenarios(), |scenario| {
         stalls.set(stalls.get() + u32::from(!play(&scenario).is_complete()));
         Ok(())
     });
@@ -32,7 +33,7 @@ fn livelocks_are_found() {
 
 fn count(cases: &impl proptest::strategy::Strategy<Value = Scenario>) -> BTreeMap<&'static str, u32> {
     let runs = RefCell::new(BTreeMap::new());
-    crate::run(1_000, proptest::test_runner::RngSeed::Fixed(1909), cases, |scenario| {
+    kendall_tests::property::hold(1_000, proptest::test_runner::RngSeed::Fixed(1909), cases, |scenario| {
         let played = play(&scenario);
         for (corner, reached) in corners(&scenario, &played) {
             *runs.borrow_mut().entry(corner).or_default() += u32::from(reached);

@@ -1,12 +1,14 @@
 //! Invariant 7: no decision depends on an output length that is not known yet.
 
 use kendall_serving::StepRecord;
+use kendall_tests::property::Verdict;
+use kendall_tests::tape::Played;
 use proptest::prelude::*;
 
 use crate::ledger::accounts;
+use crate::property;
 use crate::scenario::{Scenario, round_robin_scenarios};
-use crate::tape::{Played, play};
-use crate::{Verdict, property};
+use crate::tape::play;
 
 property! {
     /// Invariant 7. Two runs differ in one request only, which asks for more tokens in the second. Their steps agree up

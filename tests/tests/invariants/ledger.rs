@@ -1,11 +1,11 @@
 //! Token accounts of requests, kept from step records alone.
 
 use kendall_serving::{RowKind, StepRecord};
+use kendall_tests::property::Verdict;
+use kendall_tests::tape::Played;
 use proptest::prelude::*;
 
-use crate::Verdict;
 use crate::scenario::Scenario;
-use crate::tape::Played;
 
 /// What the steps say about one request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use kendall_serving::{RequestStatus, RowKind, SchedulingPolicy, StepRecord, StepRow};
+use kendall_tests::property::Verdict;
 use proptest::prelude::*;
 
 use crate::ledger::accounts;
+use crate::property;
 use crate::scenario::{Scenario, scenarios};
 use crate::tape::play;
-use crate::{Verdict, property};
 
 property! {
     /// Invariant 6. A step keeps the token budget, `max_num_seqs`, `max_num_active_seqs`, the chunk threshold and whole

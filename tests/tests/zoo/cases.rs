@@ -8,12 +8,12 @@ use kendall_serving::{
     RequestStatus, RouterConfig, RouterPolicy, SessionTurn, SimulationConfig, StepTimeModel, TokenSegment,
     TokenStream, ZooConfig,
 };
+use kendall_tests::tape::{Played, Watch, play};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use crate::Particulars;
-use crate::tape::play;
 
 /// Times are multiples of this where arrivals, aborts and step ends are meant to coincide.
 const TICK_PS: u64 = 1_000_000_000;
@@ -29,6 +29,13 @@ impl Scenario {
     /// The engine's batch limit.
     pub(crate) fn max_batch(&self) -> u32 {
         self.config.engine.zoo.as_ref().map_or(0, |zoo| zoo.engine.max_batch())
+    }
+
+    /// Plays it to its end, with or without the records of its steps: who does not ask for them lets replicas sleep through runs
+    /// of them.
+    pub(crate) fn play(&self, wants_steps: bool) -> Played {
+        let workload = self.requests.clone().into_iter().map(Ok);
+        play(&self.config, Box::new(workload), Watch { patience: usize::MAX, wants_steps })
     }
 }
 
@@ -67,7 +74,7 @@ pub(crate) fn scenarios(
                 engine.num_gpu_blocks += 1;
             }
             let requests = build(&drafts, max_model_len);
-            let front_end = SimDuration::from_ps(front_end);
+            let front_end = SimDuration::from_ps(front_end).into();
             Scenario { config: SimulationConfig { engine, step_time, replicas, router, front_end }, requests }
         },
     )
@@ -205,7 +212,7 @@ pub(crate) fn reach(scenarios: &impl Strategy<Value = Scenario>, particulars: Pa
         (0, 0, 0, 0, 0, 0);
     for _ in 0..100 {
         let scenario = scenarios.new_tree(&mut runner).expect("a case").current();
-        let played = play(&scenario, false);
+        let played = scenario.play(false);
         finished += played.ended(RequestStatus::Finished).count();
         aborted += played.ended(RequestStatus::Aborted).count();
         rejected += played.ended(RequestStatus::Rejected).count();

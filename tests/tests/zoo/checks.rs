@@ -2,24 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kendall_des::{SimTime, TimeWeighted};
-use kendall_serving::{EngineGauges, RequestRecord, RequestStatus, RowKind, StepRecord};
+use kendall_des::SimTime;
+use kendall_serving::{RequestRecord, RequestStatus, RowKind, StepRecord};
+use kendall_tests::checks::{
+    gaps_fill_the_time_between_tokens, littles_law_is_exact, nothing_is_left, observations_are_in_order,
+};
+use kendall_tests::property::Verdict;
+use kendall_tests::tape::Played;
 use proptest::prelude::*;
 
+use crate::Particulars;
 use crate::cases::Scenario;
-use crate::tape::{Played, play};
-use crate::{Particulars, Verdict};
 
 /// Holds a scenario to all of them.
 pub(crate) fn all(scenario: &Scenario, particulars: Particulars) -> Verdict {
-    let played = play(scenario, true);
+    let played = scenario.play(true);
     prop_assert_eq!(&played.end.stalled, &None, "invariant 8");
     the_clock_never_goes_back(scenario, &played, particulars)?;
     requests_are_conserved(scenario, &played)?;
     blocks_are_conserved(scenario, &played)?;
     lives_are_in_order(scenario, &played)?;
     steps_keep_their_limits(scenario, &played, particulars)?;
-    littles_law_is_exact(scenario, &played)?;
+    littles_law_is_exact(&played)?;
     runs_of_steps_change_nothing(scenario, &played)?;
     if !particulars.foresees && scenario.config.replicas == 1 {
         output_lengths_are_not_foreseen(scenario, &played)?;
@@ -30,13 +34,7 @@ pub(crate) fn all(scenario: &Scenario, particulars: Particulars) -> Verdict {
 /// Invariant 2: what the observer is told is in order of time, and each replica runs one step at a time, as long as its shape
 /// says.
 fn the_clock_never_goes_back(scenario: &Scenario, played: &Played, particulars: Particulars) -> Verdict {
-    let tape = &played.tape;
-    let gauges: Vec<SimTime> = tape.gauges.iter().map(|(_, now, _)| *now).collect();
-    let ends: Vec<SimTime> = tape.steps.iter().map(|step| step.end).collect();
-    let departures: Vec<SimTime> = tape.records.iter().map(|record| record.finish).collect();
-    for times in [gauges, ends, departures] {
-        prop_assert!(times.is_sorted() && times.last().is_none_or(|&last| last <= played.end.end));
-    }
+    observations_are_in_order(played)?;
     for replica in 0..scenario.config.replicas {
         let mut free = SimTime::ZERO;
         for step in played.steps_of(replica) {
@@ -74,20 +72,12 @@ fn requests_are_conserved(scenario: &Scenario, played: &Played) -> Verdict {
 /// Invariant 4: requests, tokens and blocks add up between any two steps, nothing exceeds the cache, and nothing is left.
 fn blocks_are_conserved(scenario: &Scenario, played: &Played) -> Verdict {
     let engine = &scenario.config.engine;
-    prop_assert!(played.tape.faults.is_empty(), "{}", played.tape.faults[0]);
     for (_, _, gauges) in &played.tape.gauges {
         prop_assert!(gauges.used_blocks <= engine.usable_blocks());
         prop_assert!(gauges.held_tokens <= gauges.held_blocks * u64::from(engine.block_size));
         prop_assert!(u64::from(gauges.used_blocks) <= gauges.held_blocks);
     }
-    let last: BTreeMap<_, _> =
-        played.tape.gauges.iter().map(|(replica, _, gauges)| (*replica, *gauges)).collect();
-    let empty =
-        EngineGauges { num_waiting: 0, num_running: 0, used_blocks: 0, held_blocks: 0, held_tokens: 0 };
-    for (replica, gauges) in last {
-        prop_assert_eq!(gauges, empty, "replica {}", replica);
-    }
-    Ok(())
+    nothing_is_left(played)
 }
 
 /// Invariant 5: stamps are in order, the parts of the time to the first token sum to it, tokens are those of the steps, and
@@ -103,20 +93,7 @@ fn lives_are_in_order(scenario: &Scenario, played: &Played) -> Verdict {
         let tokens = deliveries.get(&record.index).map_or(&[][..], Vec::as_slice);
         life_is_in_order(scenario, record, tokens)?;
     }
-    let (mut gaps, mut gaps_ps) = (0, 0_u128);
-    for (gap, n) in &played.tape.gaps {
-        gaps += n;
-        gaps_ps += u128::from(gap.as_ps()) * u128::from(*n);
-    }
-    let (mut later, mut decode_ps) = (0, 0_u128);
-    for record in &played.tape.records {
-        later += u64::from(record.num_output_tokens.saturating_sub(1));
-        if let (Some(first), Some(last)) = (record.first_token, record.last_token) {
-            decode_ps += u128::from((last - first).as_ps());
-        }
-    }
-    prop_assert_eq!((gaps, gaps_ps), (later, decode_ps));
-    Ok(())
+    gaps_fill_the_time_between_tokens(played)
 }
 
 fn life_is_in_order(scenario: &Scenario, record: &RequestRecord, tokens: &[SimTime]) -> Verdict {
@@ -184,31 +161,12 @@ fn steps_keep_their_limits(scenario: &Scenario, played: &Played, particulars: Pa
     Ok(())
 }
 
-/// Invariant 9, exactly, for the system and for the engines.
-fn littles_law_is_exact(scenario: &Scenario, played: &Played) -> Verdict {
-    prop_assert_eq!(played.end.in_system.integral(played.end.end), played.tape.metrics.sojourn_ps());
-    let start = TimeWeighted::new(SimTime::ZERO, 0);
-    let mut in_engine = vec![start; scenario.config.replicas as usize];
-    for (replica, now, gauges) in &played.tape.gauges {
-        in_engine[*replica as usize].set(*now, u64::from(gauges.num_waiting + gauges.num_running));
-    }
-    let area: u128 = in_engine.iter().map(|number| number.integral(played.end.end)).sum();
-    let spent: u128 = played
-        .tape
-        .records
-        .iter()
-        .filter_map(|record| Some(u128::from((record.finish - record.queued?).as_ps())))
-        .sum();
-    prop_assert_eq!(area, spent);
-    Ok(())
-}
-
 /// Invariant 10: runs of steps give the same records, ends and figures as their steps one by one; and invariant 1.
 fn runs_of_steps_change_nothing(scenario: &Scenario, with_steps: &Played) -> Verdict {
-    let asleep = play(scenario, false);
+    let asleep = scenario.play(false);
     let mut oracle = scenario.clone();
     oracle.config.engine.one_by_one = true;
-    let one_by_one = play(&oracle, false);
+    let one_by_one = oracle.play(false);
     prop_assert_eq!(one_by_one.tape.runs, 0);
     prop_assert!(asleep.tape.faults.is_empty(), "{}", asleep.tape.faults[0]);
     for played in [&asleep, with_steps] {
@@ -225,7 +183,7 @@ fn output_lengths_are_not_foreseen(scenario: &Scenario, short: &Played) -> Verdi
         let index = record.index as usize;
         let mut longer = scenario.clone();
         longer.requests[index].max_tokens += 7;
-        let long = play(&longer, true);
+        let long = longer.play(true);
         let until = |step: &&StepRecord| step.start < record.finish;
         let seen =
             |step: &StepRecord| (step.start, step.end, step.rows.clone(), step.num_waiting, step.shape);

@@ -6,7 +6,6 @@
 
 mod cases;
 mod checks;
-mod tape;
 
 use kendall_serving::zoo::engines::declared::DeclaredOutput;
 use kendall_serving::zoo::engines::orca::Reservation;
@@ -14,11 +13,8 @@ use kendall_serving::zoo::engines::sglang::SchedulePolicy;
 use kendall_serving::zoo::engines::tensorrt_llm::CapacityPolicy;
 use kendall_serving::zoo::engines::vllm_v0::PreemptionMode;
 use kendall_serving::zoo::engines::{self, Engine};
+use kendall_tests::property;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
-
-/// What a property says of a case.
-type Verdict = Result<(), TestCaseError>;
 
 /// What is particular about an engine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,13 +32,6 @@ struct Particulars {
     reserves_full_batch: bool,
 }
 
-fn run<S: Strategy>(cases: u32, seed: RngSeed, strategy: &S, property: impl Fn(S::Value) -> Verdict) {
-    let config = Config { cases, rng_seed: seed, failure_persistence: None, ..Config::default() };
-    if let Err(failure) = TestRunner::new(config).run(strategy, property) {
-        panic!("{failure}");
-    }
-}
-
 /// Defines the tests of each engine: one module, a test a property.
 macro_rules! zoo {
     ($($name:ident => ($flags:expr, $particulars:expr);)*) => {
@@ -55,13 +44,13 @@ macro_rules! zoo {
 
             #[test]
             fn few() {
-                run(200, RngSeed::Fixed(1953), &scenarios(), |scenario| checks::all(&scenario, $particulars));
+                property::few(&scenarios(), |scenario| checks::all(&scenario, $particulars));
             }
 
             #[test]
             #[ignore = "10,000 cases"]
             fn many() {
-                run(10_000, RngSeed::Random, &scenarios(), |scenario| checks::all(&scenario, $particulars));
+                property::many(&scenarios(), |scenario| checks::all(&scenario, $particulars));
             }
 
             /// Runs of steps and aborts are reached at all: a property of nothing would hold.

@@ -52,6 +52,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     if args.replications.replications.is_some() || args.replications.precision.is_some() {
         return replications(args, &file, &resolved, seed, warnings);
     }
+    if args.replications.antithetic {
+        let message = "--antithetic: a single run has no partner: add --replications N or --precision SHARE";
+        return Err(Failure::Invalid(message.into()));
+    }
     if args.replications.parameter_uncertainty.is_some() {
         let message =
             "--parameter-uncertainty: a single run has no interval to compare with: add --replications N";
@@ -211,10 +215,10 @@ impl Watcher {
         steps: bool,
         interrupted: Arc<AtomicBool>,
     ) -> Result<Self, OutputError> {
-        let SimulationConfig { engine, replicas, .. } = &resolved.simulation;
+        let SimulationConfig { engine, replicas, front_end, .. } = &resolved.simulation;
         let steps = out.filter(|_| steps).map(|out| StepsCsv::new(out.begin("steps.csv")?));
         Ok(Self {
-            metrics: RunMetrics::new(engine, *replicas, resolved.goodput),
+            metrics: RunMetrics::new(engine, *replicas, resolved.goodput).behind(*front_end),
             requests: out.map(|out| RequestsCsv::new(out.begin("requests.csv")?)).transpose()?,
             steps: steps.transpose()?,
             bench: None,

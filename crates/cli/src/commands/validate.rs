@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kendall_report::{Colours, scatter};
+use kendall_serving::catalog::Profile;
 use kendall_serving::step_time::roofline::Efficiencies;
 use kendall_validate::{Peers, StepTimeChoice, Table, Validation, validate as compare};
 
@@ -18,9 +19,11 @@ const PEERS_FILE: &str = "peer_predictions.csv";
 pub(crate) fn validate(args: &ValidateArgs) -> Result<ExitCode, Failure> {
     let table = Table::of_servers(&args.table).map_err(|error| Failure::Invalid(error.to_string()))?;
     let peers = peers(args)?;
+    let given = args.profile.iter().map(|path| profile(path)).collect::<Result<Vec<_>, _>>()?;
     let choice = match args.step_time {
-        StepTimes::Auto => StepTimeChoice::ProfileOrRoofline,
-        StepTimes::Roofline => StepTimeChoice::Roofline,
+        StepTimes::Roofline => StepTimeChoice::roofline(),
+        StepTimes::Auto if given.is_empty() => StepTimeChoice::catalogue(),
+        StepTimes::Auto => StepTimeChoice::of(&given),
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build();
     let pool = pool.map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))?;
@@ -34,6 +37,13 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<ExitCode, Failure> {
     }
     print(&if args.json { format!("{json:#}\n") } else { text::report(&validation, !args.summary_only) })?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn profile(path: &Path) -> Result<Profile, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::Invalid(format!("cannot read {}: {error}", path.display())))?;
+    Profile::from_toml(&text, &path.display().to_string())
+        .map_err(|error| Failure::Invalid(error.to_string()))
 }
 
 fn peers(args: &ValidateArgs) -> Result<Peers, Failure> {

@@ -30,6 +30,8 @@ use answer::{Answers, Refusal, answers};
 use compare::Comparison;
 use model::Inputs;
 
+pub(super) use loss::LossScenario;
+
 /// Confidence where no interval is asked for.
 const DEFAULT_CONFIDENCE: f64 = 0.95;
 

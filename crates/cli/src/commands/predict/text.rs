@@ -49,6 +49,9 @@ impl Report<'_> {
         if !self.comparison.rows.is_empty() {
             let _ = writeln!(text, "{}", table(&self.comparison, runs > 0).trim_fmt());
         }
+        if let [best, _, ..] = self.answers.answers.as_slice() {
+            let _ = writeln!(text, "\nmost accurate here: {}", best.model);
+        }
         for answer in &self.answers.answers {
             let _ = writeln!(text, "\n{} takes for granted:", answer.model);
             for assumption in &answer.assumptions {
@@ -97,6 +100,7 @@ impl Report<'_> {
             "replications": self.simulated.map(|runs| runs.runs.len()),
             "requests_a_run": self.simulated.map(Replications::fewest_requests),
             "models": answers,
+            "best_model": self.answers.answers.first().map(|answer| answer.model),
             "not_applicable": refusals,
             "left_out": self.inputs.map(|inputs| &inputs.left_out),
             "figures": self.comparison.to_json(),

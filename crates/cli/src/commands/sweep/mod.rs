@@ -297,7 +297,7 @@ impl Plan {
             // The runs that did end say nothing about those that did not.
             figures.clear();
         }
-        Outcome { replications: Replications { runs: figures, precise: None }, abandoned }
+        Outcome { replications: Replications { runs: figures, precise: None, antithetic: false }, abandoned }
     }
 
     fn status(
