@@ -2,7 +2,7 @@
 //! coefficient beside it.
 
 use kendall_serving::catalog::{Covariance, Origin, Profile, ProfileRange};
-use kendall_serving::step_time::roofline::Corrections;
+use kendall_serving::step_time::roofline::{Corrections, FrontEndTimes};
 use serde::Serialize;
 
 use crate::fit::{Fit, ParameterSource, ResidualRow};
@@ -40,6 +40,8 @@ pub fn profile(facts: &ProfileFacts, fit: &Fit) -> Profile {
         engine_version: facts.engine_version.clone(),
         tensor_parallel_size: facts.tensor_parallel_size,
         front_end_overhead_ms: facts.front_end_overhead_ms,
+        tokenising_us_per_token: 0.0,
+        streaming_us_per_token: 0.0,
         coefficients: Some(fit.coefficients),
         corrections: None,
         origin: Origin::Calibrated {
@@ -134,6 +136,7 @@ pub fn profile_toml(facts: &ProfileFacts, fit: &Fit) -> Result<String, toml::ser
 pub fn matched_profile(
     facts: &ProfileFacts,
     corrections: Corrections,
+    front_end: &FrontEndTimes,
     matched: &Match,
     residuals: String,
     range: ProfileRange,
@@ -146,7 +149,9 @@ pub fn matched_profile(
         model: facts.model.clone(),
         engine_version: facts.engine_version.clone(),
         tensor_parallel_size: facts.tensor_parallel_size,
-        front_end_overhead_ms: facts.front_end_overhead_ms,
+        front_end_overhead_ms: front_end.receipt_ms,
+        tokenising_us_per_token: front_end.tokenising_us_per_token,
+        streaming_us_per_token: front_end.streaming_us_per_token,
         coefficients: None,
         corrections: Some(corrections),
         origin: Origin::Calibrated {
@@ -154,7 +159,8 @@ pub fn matched_profile(
             residuals,
             coefficient_sources: format!(
                 "requests, by replaying them: {}, each a factor on the roofline that begins at 1 (the front end: at its \
-                 default) and stays near it where the requests do not tell it",
+                 default) and stays near it where the requests do not tell it; default: streaming_us_per_token, which no \
+                 client can tell from a longer way to the engine",
                 fitted.join(", ")
             ),
             range,

@@ -64,7 +64,7 @@ pub fn replay(
         step_time: scenario.step_time().into(),
         replicas: 1,
         router: RouterConfig::default(),
-        front_end: SimDuration::ZERO,
+        front_end: kendall_serving::FrontEnd::default(),
     };
     let error = |reason: String| ConformanceError::Scenario { path: scenario_path.to_owned(), reason };
     let tape = Tape { steps: Vec::new(), records: Vec::new(), max_steps: scenario.max_steps };

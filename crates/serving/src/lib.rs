@@ -43,7 +43,10 @@ pub use request::{
     WorkloadError,
 };
 pub use router::{RouterConfig, RouterPolicy};
-pub use simulation::{RunEnd, Simulation, SimulationConfig, SimulationError, StalledRequests};
+pub use simulation::{
+    FrontEnd, FrontEndParts, FrontEndSummary, RunEnd, Simulation, SimulationConfig, SimulationError,
+    StalledRequests,
+};
 pub use step_time::{
     BatchShape, CurveCoefficients, CurveSteps, LinearCoefficients, RooflineSteps, StepTimeModel,
 };

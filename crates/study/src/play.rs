@@ -100,7 +100,7 @@ pub fn play<W: Workloads>(
 ) -> Result<RunFigures, RunError<W::Error>> {
     let workload = workloads.open(replication).map_err(RunError::Workload)?;
     let config = &setting.simulation;
-    let metrics = RunMetrics::new(&config.engine, config.replicas, setting.goodput);
+    let metrics = RunMetrics::new(&config.engine, config.replicas, setting.goodput).behind(config.front_end);
     let seen = Seen { metrics, number: NumberInSystem::new(config.replicas) };
     let (end, seen) = observe(config, workload, workloads.streams(replication), seen, watch)?;
     let busy = seen.metrics.busy_share(end.end);

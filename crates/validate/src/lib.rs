@@ -33,7 +33,7 @@ pub use figures::{Figures, METRICS, Metric, SUMMARISED};
 pub use names::{ModelName, known_model};
 pub use peers::{PeerError, Peers};
 pub use replay::{Record, Replay, simulate};
-pub use server::{MeasuredServer, StepTimeChoice};
+pub use server::{MeasuredServer, StepTimeChoice, minor_version};
 pub use session::{Session, Skipped, Stage, sessions};
 pub use table::{Table, TableError};
 pub use validation::{Compared, RowResult, SummaryLine, Validation, ape_percent, validate};

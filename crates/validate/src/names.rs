@@ -27,7 +27,7 @@ pub fn known_model(of: ModelName<'_>) -> Result<Model, String> {
     } else if precision.starts_with("bf16") || precision.starts_with("fp16") {
         if matches!(
             found.weight_precision,
-            WeightPrecision::Mxfp4 | WeightPrecision::Fp8 | WeightPrecision::Fp8Block
+            WeightPrecision::Mxfp4 | WeightPrecision::Fp8 | WeightPrecision::Fp8Block | WeightPrecision::Int4
         ) {
             return Err(format!(
                 "the catalogue has {} in {:?} only, and precision is \"{}\"",
@@ -38,8 +38,13 @@ pub fn known_model(of: ModelName<'_>) -> Result<Model, String> {
         if found.weight_precision != WeightPrecision::Mxfp4 {
             return Err(format!("4-bit weights of {} are not modelled", found.name));
         }
-    } else if precision.starts_with("int") || precision.contains("awq") || precision.contains("gptq") {
-        return Err(format!("integer weights are not modelled: precision is \"{}\"", of.precision));
+    } else if ["int4", "w4a16", "awq", "gptq"].iter().any(|name| precision.starts_with(name)) {
+        found.weight_precision = WeightPrecision::Int4;
+    } else if precision.starts_with("int") || precision.starts_with("w8a8") {
+        return Err(format!(
+            "8-bit integer weights are not modelled: precision is \"{}\"; bf16, fp8, fp4 and int4 are",
+            of.precision
+        ));
     }
     Ok(found)
 }
@@ -94,7 +99,7 @@ mod tests {
     fn what_is_not_known_says_so() {
         assert!(found("someone/Something-9000B", "").expect_err("unknown").contains("unknown model"));
         assert!(found("", "").is_err());
-        assert!(found("Qwen/Qwen3-32B", "int4").expect_err("not modelled").contains("int4"));
+        assert!(found("Qwen/Qwen3-32B", "int8").expect_err("not modelled").contains("int8"));
         assert!(found("Qwen/Qwen3-32B", "fp4").expect_err("not modelled").contains("4-bit"));
         // Other sizes and versions are other models.
         assert!(found("meta-llama/Llama-3.1-405B-Instruct", "").is_err());

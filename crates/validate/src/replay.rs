@@ -83,7 +83,7 @@ impl Observer for Keeper<'_> {
 /// Why it cannot be simulated, in words.
 pub fn simulate(
     session: &Session,
-    choice: StepTimeChoice,
+    choice: StepTimeChoice<'_>,
     efficiencies: &Efficiencies,
     most: usize,
 ) -> Result<Replay, String> {

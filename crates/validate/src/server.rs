@@ -1,24 +1,37 @@
 //! The columns of a row as the configuration of an engine.
 
-use kendall_des::SimDuration;
 use kendall_serving::catalog::{
     self, Gpu, KvMemoryConfig, Model, Profile, SamplerKind, WeightPrecision, kv_memory,
 };
 use kendall_serving::scenario::{Scenario, StepTime, resolve};
 use kendall_serving::step_time::roofline::{Deployment, Efficiencies, Limits};
-use kendall_serving::{EngineVersion, LinearCoefficients, RooflineSteps, SimulationConfig, StepTimeModel};
+use kendall_serving::{
+    EngineVersion, FrontEnd, LinearCoefficients, RooflineSteps, SimulationConfig, StepTimeModel,
+};
 
 use crate::names::{ModelName, known_model};
 use crate::table::Cells;
 
-/// Which step times a server is simulated with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum StepTimeChoice {
-    /// The calibrated profile of the GPU and model where the catalogue has one, else the roofline.
-    #[default]
-    ProfileOrRoofline,
+/// Which step times a server is simulated with: the first of these profiles that is of its GPU, model, split and kind of
+/// engine, else the roofline.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StepTimeChoice<'a>(&'a [Profile]);
+
+impl<'a> StepTimeChoice<'a> {
+    /// The calibrated profiles of the catalogue.
+    pub fn catalogue() -> StepTimeChoice<'static> {
+        StepTimeChoice(catalog::profiles())
+    }
+
     /// The roofline, as if nothing had been calibrated.
-    Roofline,
+    pub fn roofline() -> StepTimeChoice<'static> {
+        StepTimeChoice(&[])
+    }
+
+    /// These profiles.
+    pub fn of(profiles: &'a [Profile]) -> Self {
+        Self(profiles)
+    }
 }
 
 /// A measured server.
@@ -112,21 +125,19 @@ impl MeasuredServer {
     /// If the engine would refuse the settings, or a fact about the model is missing; in words.
     pub fn config(
         &self,
-        choice: StepTimeChoice,
+        choice: StepTimeChoice<'_>,
         efficiencies: &Efficiencies,
     ) -> Result<(SimulationConfig, String), String> {
         let mut config = self.engine()?;
-        let (steps, front_end_ms, source) = if let Some(profile) = self.profile(choice) {
+        let (steps, front_end, source) = if let Some(profile) = self.profile(choice) {
             let steps = self.profile_steps(profile, &config)?;
-            (steps, profile.front_end_overhead_ms, format!("profile {}", profile.name))
+            (steps, profile.front_end(), format!("profile {}", profile.name))
         } else {
             let steps = self.roofline(&config, efficiencies)?;
-            (steps.into(), efficiencies.engine.front_end_ms, "roofline (ESTIMATE)".to_owned())
+            (steps.into(), efficiencies.front_end_of(self.minor), "roofline (ESTIMATE)".to_owned())
         };
         config.step_time = steps;
-        let front_end_ms = if self.is_server_side { 0.0 } else { front_end_ms };
-        config.front_end =
-            SimDuration::from_secs_f64(front_end_ms / 1e3).map_err(|error| error.to_string())?;
+        config.front_end = if self.is_server_side { FrontEnd::default() } else { front_end.durations() };
         config.validate().map_err(|error| error.to_string())?;
         Ok((config, source))
     }
@@ -181,16 +192,18 @@ impl MeasuredServer {
 
     /// The calibrated profile of this very server: another precision, or an engine that schedules otherwise, has other
     /// step times.
-    fn profile(&self, choice: StepTimeChoice) -> Option<&'static Profile> {
-        if choice == StepTimeChoice::Roofline {
-            return None;
-        }
+    fn profile<'a>(&self, choice: StepTimeChoice<'a>) -> Option<&'a Profile> {
         let as_published = catalog::model(&self.model.name)
             .is_ok_and(|model| model.weight_precision == self.model.weight_precision);
-        let profile = catalog::profile(self.gpu, &self.model, self.tensor_parallel_size)?;
-        let minor = minor_version(profile.engine_version.trim_start_matches("vllm").trim());
-        let is_async = minor.is_none_or(|minor| minor >= FIRST_ASYNCHRONOUS_MINOR);
-        (as_published && is_async == self.async_scheduling).then_some(profile)
+        let is_of_server = |profile: &&Profile| {
+            let minor = minor_version(&profile.engine_version);
+            let is_async = minor.is_none_or(|minor| minor >= FIRST_ASYNCHRONOUS_MINOR);
+            profile.gpu == self.gpu.name
+                && profile.model == self.model.name
+                && profile.tensor_parallel_size == self.tensor_parallel_size
+                && is_async == self.async_scheduling
+        };
+        choice.0.iter().find(is_of_server).filter(|_| as_published)
     }
 
     fn profile_steps(&self, profile: &Profile, config: &SimulationConfig) -> Result<StepTimeModel, String> {
@@ -231,9 +244,18 @@ fn limits(config: &SimulationConfig) -> Limits {
     }
 }
 
-/// `15` of `0.15.1`, `v0.15` and `0.10.2 or 0.11.0 (not recorded)`: the first version counts.
-fn minor_version(text: &str) -> Option<u32> {
-    text.trim_start_matches('v').split('.').nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+/// The minor version of an engine, `15` of `0.15.1`, `v0.15`, `vllm 0.15.1` and `0.15.1 or 0.16.0 (not recorded)`: the first one
+/// counts.
+pub fn minor_version(text: &str) -> Option<u32> {
+    text.trim_start_matches("vllm")
+        .trim()
+        .trim_start_matches('v')
+        .split('.')
+        .nth(1)?
+        .split(|c: char| !c.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
 }
 
 fn sampler(minor: Option<u32>) -> SamplerKind {
@@ -248,6 +270,7 @@ mod tests {
     fn versions_are_read_as_collectors_write_them() {
         assert_eq!(minor_version("0.15.1"), Some(15));
         assert_eq!(minor_version("v0.22"), Some(22));
+        assert_eq!(minor_version("vllm 0.23.0"), Some(23));
         assert_eq!(minor_version("0.10.2 or 0.11.0 (images of 2025-10; not recorded)"), Some(10));
         assert_eq!(minor_version("0.11.0 (sibling runs)"), Some(11));
         assert_eq!(minor_version(""), None);

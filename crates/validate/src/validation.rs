@@ -89,7 +89,7 @@ pub struct Validation {
 pub fn validate(
     table: &Table,
     peers: &Peers,
-    choice: StepTimeChoice,
+    choice: StepTimeChoice<'_>,
     efficiencies: &Efficiencies,
 ) -> Validation {
     let sessions = sessions(table);

@@ -60,7 +60,7 @@ fn table(folder: &Path, rows: &[String]) -> PathBuf {
 
 fn run(path: &Path) -> Validation {
     let table = Table::of_servers(path).expect("a table");
-    validate(&table, &Peers::default(), StepTimeChoice::ProfileOrRoofline, Efficiencies::built_in())
+    validate(&table, &Peers::default(), StepTimeChoice::catalogue(), Efficiencies::built_in())
 }
 
 fn of_rows(rows: &[String]) -> Validation {
@@ -254,7 +254,7 @@ fn the_measured_table_is_met() {
     }
     let table = Table::of_servers(&path).expect("a table");
     let peers = Peers::read(&measured.join("peer_predictions.csv")).expect("predictions");
-    let validation = validate(&table, &peers, StepTimeChoice::ProfileOrRoofline, Efficiencies::built_in());
+    let validation = validate(&table, &peers, StepTimeChoice::catalogue(), Efficiencies::built_in());
     assert_eq!(validation.rows.len(), 314);
     let open = |metric: &str| {
         let line =

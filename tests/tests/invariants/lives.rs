@@ -37,7 +37,10 @@ property! {
 fn stamps_are_in_order(scenario: &Scenario, record: &RequestRecord) -> Verdict {
     let spec = &scenario.requests[record.index as usize];
     prop_assert_eq!(record.arrival, spec.arrival);
-    prop_assert_eq!(record.arrival.checked_add(scenario.config.front_end), Some(record.received));
+    prop_assert_eq!(
+        record.arrival.checked_add(scenario.config.front_end.of_prompt(record.num_prompt_tokens)),
+        Some(record.received)
+    );
     let stamps = [
         Some(record.received),
         record.queued,
@@ -65,7 +68,7 @@ fn parts_sum_to_the_whole(scenario: &Scenario, record: &RequestRecord) -> Verdic
     let parts = record.ttft_parts;
     prop_assert_eq!(parts.total(), record.ttft().unwrap_or_default(), "{:?}", record);
     let (Some(scheduled), Some(_)) = (record.first_scheduled, record.first_token) else { return Ok(()) };
-    prop_assert_eq!(parts.front_end, scenario.config.front_end);
+    prop_assert_eq!(parts.front_end, record.received - record.arrival);
     prop_assert_eq!(parts.queue, scheduled - record.received);
     prop_assert!(record.num_preemptions > 0 || parts.preemption == SimDuration::ZERO);
     if scenario.requests.len() == 1 && !scenario.config.engine.async_scheduling {

@@ -28,7 +28,7 @@ pub(crate) fn scenarios() -> impl Strategy<Value = Scenario> {
     (engines(), step_times(), replicas, routers(), front_end, drafts(), any::<bool>()).prop_map(
         |(engine, step_time, replicas, router, front_end, drafts, ids_reversed)| {
             let requests = build(&drafts, engine.max_model_len, ids_reversed);
-            let front_end = SimDuration::from_ps(front_end);
+            let front_end = SimDuration::from_ps(front_end).into();
             Scenario { config: SimulationConfig { engine, step_time, replicas, router, front_end }, requests }
         },
     )
@@ -265,7 +265,7 @@ pub(crate) fn share_of(scenario: &Scenario, replica: u32) -> Scenario {
 pub(crate) fn plain_scenarios() -> impl Strategy<Value = Scenario> {
     (scenarios(), any::<bool>()).prop_map(|(mut scenario, starve)| {
         scenario.config.replicas = 1;
-        scenario.config.front_end = SimDuration::ZERO;
+        scenario.config.front_end = kendall_serving::FrontEnd::default();
         // The naive scheduler knows the linear model alone.
         if scenario.config.step_time.as_linear().is_none() {
             scenario.config.step_time = LinearCoefficients { base_ps: TICK_PS, ..Default::default() }.into();

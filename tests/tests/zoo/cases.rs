@@ -74,7 +74,7 @@ pub(crate) fn scenarios(
                 engine.num_gpu_blocks += 1;
             }
             let requests = build(&drafts, max_model_len);
-            let front_end = SimDuration::from_ps(front_end);
+            let front_end = SimDuration::from_ps(front_end).into();
             Scenario { config: SimulationConfig { engine, step_time, replicas, router, front_end }, requests }
         },
     )

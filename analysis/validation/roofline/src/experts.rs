@@ -72,7 +72,7 @@ fn fit_kind(table: &Table, corner: fn(&mut Kernels) -> &mut Corner, efficiencies
 }
 
 fn simulated(table: &Table, efficiencies: &Efficiencies) -> Validation {
-    validate(table, &Peers::default(), StepTimeChoice::Roofline, efficiencies)
+    validate(table, &Peers::default(), StepTimeChoice::roofline(), efficiencies)
 }
 
 /// Logarithmic errors by metric; those of TTFT times `ttft_weight`.

@@ -8,6 +8,7 @@ use kendall_serving::step_time::roofline::{
     AllReduce, Attention, Corner, Device, Efficiencies, Experts, Kernels, WeightFormat,
 };
 
+use crate::layers;
 use crate::numbers::{median, nelder_mead, robust};
 use crate::tables::{Table, read};
 
@@ -27,24 +28,46 @@ const MEASURED: [Measured; 5] = [
     Measured { files: "h200_sxm_vllm0.24.0", gpu: "H200", l2_bytes: 50e6 },
 ];
 
+/// The first so many of them are fitted.
+const GENERATIONS: usize = 4;
+
 /// Smallest side of a product that a model contains; smaller ones are left out.
 const LEAST_SIDE: f64 = 512.0;
 
 const HEAD_DIM: f64 = 128.0;
 
 /// The shape and the measured seconds of a kernel.
-type Case = (Vec<f64>, f64);
+pub(crate) type Case = (Vec<f64>, f64);
 
 /// Which kernels a fit is about: their cases and how a device predicts them.
-struct Family {
-    name: &'static str,
-    cases: Vec<Case>,
-    predict: fn(&Device<'_>, &[f64]) -> f64,
+pub(crate) struct Family {
+    pub name: &'static str,
+    pub cases: Vec<Case>,
+    pub predict: fn(&Device<'_>, &[f64]) -> f64,
 }
 
-/// Fits the kernels of the four generations, in place.
+/// A GPU whose peak is that of a datasheet of its own: consumer cards run at clocks that servers do not.
+const RTX4090: &str = "RTX4090-24GB";
+
+/// Fits the kernels of the RTX 4090 to the layers that LLMServingSim's profiler measured in vLLM, from those of the L40S on.
+fn fit_rtx4090(measured: &Path, efficiencies: &mut Efficiencies) -> Result<()> {
+    let gpu = gpu(RTX4090)?;
+    let mut kernels = Kernels { measured_on: RTX4090.to_owned(), ..efficiencies.kernels_of(gpu).clone() };
+    for family in layers::rtx4090(measured)? {
+        fit_family(gpu, &mut kernels, &family);
+    }
+    // Its fp8 products and experts were not measured.
+    kernels.gemm8.compute = kernels.gemm16.compute;
+    (kernels.moe16, kernels.moe8) = (kernels.gemm16, kernels.gemm16);
+    (kernels.moe8_block, kernels.moe4) = (kernels.gemm16, kernels.gemm16);
+    efficiencies.kernels.retain(|known| known.measured_on != RTX4090);
+    efficiencies.kernels.push(kernels);
+    Ok(())
+}
+
+/// Fits the kernels of the four generations, in place, and those of the RTX 4090.
 pub(crate) fn fit(measured: &Path, efficiencies: &mut Efficiencies) -> Result<()> {
-    for (index, of) in MEASURED.iter().take(efficiencies.kernels.len()).enumerate() {
+    for (index, of) in MEASURED.iter().take(GENERATIONS).enumerate() {
         let gpu = gpu(of.gpu)?;
         let families = families(measured, of)?;
         let kernels = &mut efficiencies.kernels[index];
@@ -66,6 +89,7 @@ pub(crate) fn fit(measured: &Path, efficiencies: &mut Efficiencies) -> Result<()
         // No table has 4-bit experts: servers do.
         kernels.moe4 = kernels.moe16;
     }
+    fit_rtx4090(measured, efficiencies)?;
     for (all_reduce, files) in [
         (
             &mut efficiencies.nvlink,
@@ -88,6 +112,11 @@ pub(crate) fn report(measured: &Path, efficiencies: &Efficiencies) -> Result<()>
         for family in families(measured, of)?.iter().chain(&[in_cache(measured, of)?]) {
             print_errors(&gpu.name, family.name, &errors(family, &device));
         }
+    }
+    let of = gpu(RTX4090)?;
+    let device = Device::new(of, efficiencies.kernels_of(of), efficiencies.all_reduce_of(of), 1);
+    for family in layers::rtx4090(measured)? {
+        print_errors(&of.name, family.name, &errors(&family, &device));
     }
     for (gpu_name, files) in [
         ("H100", "h100_sxm_vllm0.24.0"),
@@ -145,22 +174,22 @@ fn cases(table: Option<Table>, columns: &[&str], keep: impl Fn(&Table, usize, &[
     (0..table.len()).filter_map(case).collect()
 }
 
-fn kv_bytes(shape: &[f64]) -> f64 {
+pub(crate) fn kv_bytes(shape: &[f64]) -> f64 {
     shape[0] * shape[1] * shape[3] * 2.0 * HEAD_DIM * 2.0
 }
 
 /// Whether the kernel has next to nothing to do: it shows the latency.
-fn is_launch(shape: &[f64]) -> bool {
+pub(crate) fn is_launch(shape: &[f64]) -> bool {
     shape[1] < 64.0 && shape[0] * shape[3] <= 16.0
 }
 
 const DECODE_COLUMNS: [&str; 4] = ["batch_size", "context", "num_heads", "num_key_value_heads"];
 
-fn decode(device: &Device<'_>, shape: &[f64]) -> f64 {
+pub(crate) fn decode(device: &Device<'_>, shape: &[f64]) -> f64 {
     device.attention_latency() + shape[0] * device.attention_row(shape[3]) + device.kv_read(kv_bytes(shape))
 }
 
-fn prefill(device: &Device<'_>, shape: &[f64]) -> f64 {
+pub(crate) fn prefill(device: &Device<'_>, shape: &[f64]) -> f64 {
     let (batch, length, heads, kv_heads) = (shape[0], shape[1], shape[2], shape[3]);
     let pairs = length * length / 2.0 + device.attention_ramp_tokens() * length;
     device.attention_latency()
@@ -255,12 +284,12 @@ fn slots<'a>(kernels: &'a mut Kernels, family: &str) -> Vec<&'a mut f64> {
     let corner = |Corner { latency_us, bandwidth, compute, overlap }: &'a mut Corner| {
         vec![latency_us, bandwidth, compute, overlap]
     };
-    let Attention { latency_us, row_kv_head_ns, bandwidth, compute, ramp_tokens } = &mut kernels.attention;
+    let Attention { latency_us, row_ns, bandwidth, compute, ramp_tokens } = &mut kernels.attention;
     match family {
         "GEMM 16 bit" => corner(&mut kernels.gemm16),
         "GEMM fp8" => corner(&mut kernels.gemm8),
         "MoE 16 bit" => corner(&mut kernels.moe16),
-        "decode attention" => vec![latency_us, row_kv_head_ns, bandwidth],
+        "decode attention" => vec![latency_us, row_ns, bandwidth],
         _ => vec![compute, ramp_tokens],
     }
 }

@@ -9,7 +9,9 @@
 
 mod engine;
 mod experts;
+mod front_end;
 mod kernels;
+mod layers;
 mod numbers;
 mod report;
 mod rows;
@@ -39,18 +41,22 @@ fn main() -> Result<()> {
         |belongs: fn(&Experiment) -> bool| experiments.iter().filter(|e| belongs(e)).collect::<Vec<_>>();
     let data = engine::Data::new(measured, pick(is_fitted))?;
     if let Some(file) = written {
+        // One for all versions, until what they differ in is fitted: what a fit without a model may know.
+        efficiencies.front_ends.clear();
         kernels::fit(measured, &mut efficiencies)?;
-        experts::fit(measured, &mut efficiencies)?;
         engine::fit(&data, &mut efficiencies)?;
         let synchronous = engine::Data { experiments: pick(is_synchronous), steps: None };
         engine::fit_synchronous(measured, &synchronous, &mut efficiencies)?;
+        experts::fit(measured, &mut efficiencies)?;
+        front_end::fit(&data.experiments, &mut efficiencies)?;
         rounded(&mut efficiencies)?;
         std::fs::write(file, format!("{HEADER}{}", toml::to_string(&efficiencies)?))?;
     }
     kernels::report(measured, &efficiencies)?;
     steps::report(measured, &efficiencies)?;
     steps::report_solo(measured, &efficiencies)?;
-    report::never_measured(measured, &data, &efficiencies)?;
+    let without_versions = Efficiencies { front_ends: Vec::new(), ..efficiencies.clone() };
+    report::never_measured(measured, &data, &without_versions)?;
     println!(
         "servers that were not fitted: other GPUs, overload, closed loops, synchronous engines of other models\n"
     );

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use kendall_serving::catalog::Model;
-use kendall_validate::{Session, Skipped, sessions};
+use kendall_validate::{Session, Skipped, minor_version, sessions};
 
 use crate::tables::{Table, read};
 
@@ -35,6 +35,8 @@ pub(crate) struct Experiment {
     pub gpu: String,
     pub model: Model,
     pub async_scheduling: bool,
+    /// Minor version of vLLM; `None` where the row does not say.
+    pub minor: Option<u32>,
     /// Whether clients wait for answers.
     pub is_closed: bool,
     pub stages: Vec<Stage>,
@@ -79,6 +81,7 @@ fn experiment(session: Session, figures: &Table) -> Experiment {
         gpu: session.server.gpu.name.clone(),
         model: session.server.model.clone(),
         async_scheduling: session.server.async_scheduling,
+        minor: minor_version(figures.text(first, "engine_version")),
         is_closed: session.load.limit.is_some(),
         stages: session.stages.iter().map(stage).collect(),
         session,

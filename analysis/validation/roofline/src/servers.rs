@@ -13,7 +13,7 @@ pub(crate) fn simulate(
     most: usize,
 ) -> Result<Vec<Figures>> {
     let replay =
-        kendall_validate::simulate(&experiment.session, StepTimeChoice::Roofline, efficiencies, most)
+        kendall_validate::simulate(&experiment.session, StepTimeChoice::roofline(), efficiencies, most)
             .map_err(|reason| anyhow!(reason))
             .with_context(|| experiment.name.clone())?;
     let figures = |number: usize| {

@@ -39,7 +39,7 @@ pub(crate) fn steps(measured: &Path) -> Result<Vec<Step>> {
             decode_seqs: count("decode_seqs"),
             decode_context_tokens: count("decode_ctx_tokens"),
             new_seqs: prefill_seqs,
-            idle_seqs: 0,
+            ..BatchShape::default()
         };
         Step { run: table.text(row, "run").to_owned(), shape, seconds: table.number(row, "step_s") }
     };

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use kendall_calibrate::{Measured, ServerFacts, matched_profile, plain_profile_toml};
 use kendall_serving::RooflineSteps;
 use kendall_serving::catalog::{gpu, model};
-use kendall_serving::step_time::roofline::{Deployment, Efficiencies, Limits};
+use kendall_serving::step_time::roofline::{Deployment, Efficiencies, FrontEndTimes, Limits};
+use kendall_validate::minor_version;
 use serde_json::json;
 
 use super::calibrate::{described, write};
@@ -54,9 +55,11 @@ pub(super) fn calibrate(
             "no requests to replay: the measured files have aggregates or steps alone".into(),
         ));
     }
-    let front_end_ms = args.front_end_ms.unwrap_or(Efficiencies::built_in().engine.front_end_ms);
+    let measured_version = args.engine_version.as_deref().and_then(minor_version);
+    let mut front_end = Efficiencies::built_in().front_end_of(measured_version);
+    front_end.receipt_ms = args.front_end_ms.unwrap_or(front_end.receipt_ms);
     let fitted =
-        fit_requests(&with_requests, &resolved.simulation, &steps, front_end_ms).map_err(Failure::Invalid)?;
+        fit_requests(&with_requests, &resolved.simulation, &steps, &front_end).map_err(Failure::Invalid)?;
     let server = ServerFacts {
         gpu: Some(gpu_name.clone()),
         model: Some(model_name.clone()),
@@ -67,12 +70,18 @@ pub(super) fn calibrate(
         tensor_parallel_size: Some(split),
     };
     let facts = kendall_calibrate::ProfileFacts {
-        front_end_overhead_ms: (fitted.front_end_ms * 1e3).round() / 1e3,
+        front_end_overhead_ms: fitted.front_end.receipt_ms,
         front_end_source: "fitted to the requests".into(),
         ..described(args, &server, runs)
     };
-    let profile =
-        matched_profile(&facts, fitted.corrections, &fitted.matched, residuals(&fitted), fitted.range);
+    let profile = matched_profile(
+        &facts,
+        fitted.corrections,
+        &rounded(&fitted.front_end),
+        &fitted.matched,
+        residuals(&fitted),
+        fitted.range,
+    );
     if let Some(path) = &args.out {
         let toml = plain_profile_toml(&profile).map_err(|error| Failure::Failed(error.to_string()))?;
         write(path, &toml)?;
@@ -83,6 +92,16 @@ pub(super) fn calibrate(
         report(runs, &fitted, &facts.name)
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Microseconds and nanoseconds: less is not known.
+fn rounded(of: &FrontEndTimes) -> FrontEndTimes {
+    let thousandths = |value: f64| (value * 1e3).round() / 1e3;
+    FrontEndTimes {
+        receipt_ms: thousandths(of.receipt_ms),
+        tokenising_us_per_token: thousandths(of.tokenising_us_per_token),
+        ..of.clone()
+    }
 }
 
 /// How well the fit meets the requests, in words.
@@ -104,10 +123,10 @@ fn report(runs: &[Measured], fit: &RequestFit, name: &str) -> String {
     let mut out =
         format!("Measured\n  {}\n\nParameters of {name}, by replaying the requests\n", text::fitted_on(runs));
     for parameter in &fit.matched.parameters {
-        let (key, unit) = match parameter.name.strip_suffix("_ms") {
-            Some(key) => (key, "ms"),
-            None => (parameter.name.as_str(), "of the roofline"),
-        };
+        let name = parameter.name.as_str();
+        let of_front_end = [("_ms", "ms"), ("_us_per_token", "us a token")];
+        let timed = of_front_end.iter().find_map(|(end, unit)| Some((name.strip_suffix(end)?, *unit)));
+        let (key, unit) = timed.unwrap_or((name, "of the roofline"));
         let _ = writeln!(
             out,
             "  {key:<20} {:>8.4} {unit}, standard error {:.4}",

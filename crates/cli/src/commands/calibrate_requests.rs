@@ -6,7 +6,7 @@
 use kendall_calibrate::{Guess, Match, Measured, MeasuredRequest, Simulate, match_requests};
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::catalog::ProfileRange;
-use kendall_serving::step_time::roofline::Corrections;
+use kendall_serving::step_time::roofline::{Corrections, FrontEndTimes};
 use kendall_serving::{
     EngineGauges, Observer, PromptContent, RequestRecord, RequestSpec, RooflineSteps, Simulation,
     SimulationConfig, TokenSegment, TokenStream,
@@ -24,7 +24,7 @@ const FRONT_END_SPREAD: f64 = 1.0;
 const FITTED_SHARE: f64 = 0.7;
 
 /// The front end among the parameters.
-const FRONT_END: &str = "front_end_overhead_ms";
+const FRONT_END: [&str; 2] = ["tokenising_us_per_token", "front_end_overhead_ms"];
 
 /// A fit to requests.
 #[derive(Debug, Clone, Serialize)]
@@ -33,8 +33,8 @@ pub(crate) struct RequestFit {
     pub matched: Match,
     /// The step times: factors on the roofline.
     pub corrections: Corrections,
-    /// Between the client and the engine (ms).
-    pub front_end_ms: f64,
+    /// Between the client and the engine. Streaming is as it was given: requests cannot tell it from a longer way there.
+    pub front_end: FrontEndTimes,
     /// Requests fitted.
     pub fitted: usize,
     /// Errors on the requests that were not fitted.
@@ -58,32 +58,34 @@ pub(crate) struct HoldOut {
 
 /// Fits step times and front end to the requests of measured runs of one server.
 ///
-/// `config` is the server with the roofline `steps` of its GPU and model; `front_end_ms` is a first guess.
+/// `config` is the server with the roofline `steps` of its GPU and model; `front_end` is a first guess.
 pub(crate) fn fit_requests(
     runs: &[&Measured],
     config: &SimulationConfig,
     steps: &RooflineSteps,
-    front_end_ms: f64,
+    front_end: &FrontEndTimes,
 ) -> Result<RequestFit, String> {
-    let mut replays =
-        runs.iter().map(|run| Replay::new(run, config, steps)).collect::<Result<Vec<_>, _>>()?;
+    let replay = |run: &&Measured| Replay::new(run, config, steps, front_end);
+    let mut replays = runs.iter().map(replay).collect::<Result<Vec<_>, _>>()?;
     let guess = |name: &str, value, spread| Guess { name: name.to_owned(), value, spread: Some(spread) };
     let mut guesses: Vec<Guess> = Corrections::KEYS.iter().map(|key| guess(key, 1.0, SPREAD)).collect();
-    guesses.push(guess(FRONT_END, front_end_ms.max(0.01), FRONT_END_SPREAD));
+    for (key, value) in FRONT_END.into_iter().zip([front_end.tokenising_us_per_token, front_end.receipt_ms]) {
+        guesses.push(guess(key, value.max(0.01), FRONT_END_SPREAD));
+    }
     let measured: Vec<MeasuredRequest> =
         replays.iter().flat_map(|replay| replay.groups(&replay.measured)).collect();
     let matched = match_requests(&measured, &guesses, &mut All { replays: &mut replays })
         .map_err(|error| error.to_string())?;
     let values: Vec<f64> = matched.parameters.iter().map(|parameter| parameter.value).collect();
-    let (corrections, front_end_ms) = of_values(&values)?;
+    let (corrections, front_end) = of_values(&values, front_end)?;
     let hold_out = hold_out(&mut replays, &values)?;
     let fitted = replays.iter().map(|replay| replay.fitted).sum();
-    Ok(RequestFit { matched, corrections, front_end_ms, fitted, hold_out, range: range(&replays) })
+    Ok(RequestFit { matched, corrections, front_end, fitted, hold_out, range: range(&replays) })
 }
 
 /// Parameter values in the order of the guesses.
-fn of_values(values: &[f64]) -> Result<(Corrections, f64), String> {
-    let (&front_end_ms, factors) = values.split_last().ok_or("no values")?;
+fn of_values(values: &[f64], given: &FrontEndTimes) -> Result<(Corrections, FrontEndTimes), String> {
+    let (factors, &[tokenising_us_per_token, receipt_ms]) = values.split_last_chunk().ok_or("no values")?;
     let mut corrections = Corrections::default();
     for (key, factor) in Corrections::KEYS.iter().zip(factors) {
         if let Some(slot) = corrections.get_mut(key) {
@@ -91,13 +93,14 @@ fn of_values(values: &[f64]) -> Result<(Corrections, f64), String> {
         }
     }
     corrections.check()?;
-    Ok((corrections, front_end_ms))
+    Ok((corrections, FrontEndTimes { tokenising_us_per_token, receipt_ms, ..given.clone() }))
 }
 
 /// One measured run and its simulation.
 struct Replay {
     config: SimulationConfig,
     steps: RooflineSteps,
+    front_end: FrontEndTimes,
     specs: Vec<RequestSpec>,
     /// In order of arrival, as the specifications.
     measured: Vec<MeasuredRequest>,
@@ -107,7 +110,12 @@ struct Replay {
 }
 
 impl Replay {
-    fn new(run: &Measured, config: &SimulationConfig, steps: &RooflineSteps) -> Result<Self, String> {
+    fn new(
+        run: &Measured,
+        config: &SimulationConfig,
+        steps: &RooflineSteps,
+        front_end: &FrontEndTimes,
+    ) -> Result<Self, String> {
         let mut measured: Vec<MeasuredRequest> = run.requests.clone();
         if let Some(missing) = measured.iter().position(|request| request.send_s.is_none()) {
             return Err(format!(
@@ -120,15 +128,14 @@ impl Replay {
         let specs = specs.collect::<Result<Vec<_>, _>>()?;
         let fitted = (specs.len() as f64 * FITTED_SHARE) as usize;
         let longest_prompt = specs.iter().map(|spec| u64::from(spec.num_prompt_tokens)).max().unwrap_or(0);
-        let (config, steps) = (config.clone(), steps.clone());
-        Ok(Self { config, steps, specs, measured, fitted, most_running: 0, longest_prompt })
+        let (config, steps, front_end) = (config.clone(), steps.clone(), front_end.clone());
+        Ok(Self { config, steps, front_end, specs, measured, fitted, most_running: 0, longest_prompt })
     }
 
     fn simulate(&mut self, values: &[f64]) -> Result<Vec<MeasuredRequest>, String> {
-        let (corrections, front_end_ms) = of_values(values)?;
+        let (corrections, front_end) = of_values(values, &self.front_end)?;
         self.config.step_time = self.steps.corrected(&corrections).into();
-        self.config.front_end =
-            SimDuration::from_secs_f64(front_end_ms / 1e3).map_err(|error| error.to_string())?;
+        self.config.front_end = front_end.durations();
         let keeper = Keeper { requests: vec![MeasuredRequest::default(); self.specs.len()], most_running: 0 };
         let stream = Box::new(self.specs.clone().into_iter().map(Ok));
         let run = Simulation::new(&self.config, stream, keeper).map_err(|error| error.to_string())?;

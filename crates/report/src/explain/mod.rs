@@ -216,6 +216,12 @@ fn request_json(anatomy: &Anatomy) -> Value {
         "ttft_ps": record.ttft().map(SimDuration::as_ps),
         "sojourn_ps": anatomy.sojourn().as_ps(),
         "ttft_parts_ps": parts_json(&anatomy.to_first_token),
+        "front_end_parts_ps": json!({
+            "receipt": anatomy.front_end.receipt.as_ps(),
+            "tokenising": anatomy.front_end.tokenising.as_ps(),
+            "streaming": anatomy.front_end.streaming.as_ps(),
+            "held_up": anatomy.front_end.held_up.as_ps(),
+        }),
         "sojourn_parts_ps": parts_json(&anatomy.whole()),
         "steps": anatomy.num_steps,
         "steps_with_prompt_chunks_of_others": anatomy.num_steps_with_chunks,

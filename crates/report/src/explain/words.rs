@@ -44,7 +44,24 @@ fn arrival(anatomy: &Anatomy) -> String {
     let boundary = (boundary > SimDuration::ZERO)
         .then(|| format!("; it lay {} ms in the input queue until the running step was over", ms(boundary)));
     let front_end = format!(" The front end took {} ms", ms(whole_life.get(Part::FrontEnd)));
-    format!("{sent}{front_end}{}.", boundary.unwrap_or_default())
+    format!("{sent}{front_end}{}{}.", front_end_parts(anatomy), boundary.unwrap_or_default())
+}
+
+/// What the front end did, where that is more than one thing.
+fn front_end_parts(anatomy: &Anatomy) -> String {
+    let of = &anatomy.front_end;
+    let named = [
+        (of.receipt, "on the way to the engine"),
+        (of.tokenising, "tokenising"),
+        (of.streaming, "detokenising and streaming the first token"),
+        (of.held_up, "held up by a cold start or longer prompts before it"),
+    ];
+    let parts: Vec<String> = named
+        .iter()
+        .filter(|(part, _)| *part > SimDuration::ZERO)
+        .map(|(part, what)| format!("{} {what}", ms(*part)))
+        .collect();
+    if parts.len() > 1 { format!(" ({})", parts.join(", ")) } else { String::new() }
 }
 
 fn waiting(anatomy: &Anatomy, usable_blocks: u32) -> Option<String> {

@@ -7,7 +7,7 @@ use kendall_des::{SimDuration, SimTime};
 
 use crate::engine::EngineConfig;
 use crate::record::{RequestRecord, RowKind, StepRecord, StepRow};
-use crate::simulation::SimulationConfig;
+use crate::simulation::{FrontEnd, SimulationConfig};
 use crate::step_time::StepTimeModel;
 
 use super::parts::{LatencyPart, LatencyParts, StepShares};
@@ -71,7 +71,7 @@ pub(super) struct Followed {
 }
 
 impl Followed {
-    pub(super) fn new(record: RequestRecord) -> Self {
+    pub(super) fn new(record: RequestRecord, front_end: &FrontEnd) -> Self {
         let mut to_first_token = LatencyParts::default();
         to_first_token.add(LatencyPart::FrontEnd, record.received - record.arrival);
         let taken_in = record.queued.unwrap_or(record.finish);
@@ -85,6 +85,7 @@ impl Followed {
             has_first_token: false,
             anatomy: Anatomy {
                 to_first_token,
+                front_end: front_end.split(record.received - record.arrival, record.num_prompt_tokens),
                 after: LatencyParts::default(),
                 events: Vec::new(),
                 num_steps: 0,

@@ -17,7 +17,7 @@ use kendall_des::{SimDuration, SimTime};
 use crate::engine::EngineGauges;
 use crate::observe::Observer;
 use crate::record::{RequestRecord, StepRecord};
-use crate::simulation::SimulationConfig;
+use crate::simulation::{FrontEndParts, SimulationConfig};
 
 use follow::{Followed, Rules};
 
@@ -28,6 +28,8 @@ pub struct Anatomy {
     pub record: RequestRecord,
     /// From the client's send to the first token; to the departure if there was none.
     pub to_first_token: LatencyParts,
+    /// The front end's part of it.
+    pub front_end: FrontEndParts,
     /// From the first token to the departure.
     pub after: LatencyParts,
     /// What happened to it, in order.
@@ -102,7 +104,7 @@ impl<'a> Anatomist<'a> {
         let is_past = records.is_empty();
         Self {
             config,
-            requests: records.into_iter().map(Followed::new).collect(),
+            requests: records.into_iter().map(|record| Followed::new(record, &config.front_end)).collect(),
             held: vec![None; config.replicas as usize],
             until,
             is_past,

@@ -59,6 +59,9 @@ struct Config {
     layer_types: Option<Vec<String>>,
     kv_lora_rank: Option<u64>,
     qk_rope_head_dim: Option<u64>,
+    q_lora_rank: Option<u64>,
+    qk_nope_head_dim: Option<u64>,
+    v_head_dim: Option<u64>,
     #[serde(alias = "dtype")]
     torch_dtype: Option<String>,
     quantization_config: Option<Value>,
@@ -144,14 +147,11 @@ impl Config {
                 MOST_POSITIONS,
             )?),
             attention: self.attention(),
-            kv_lora_rank: self
-                .kv_lora_rank
-                .map(|rank| count("kv_lora_rank", Some(rank), MOST))
-                .transpose()?,
-            qk_rope_head_dim: self
-                .qk_rope_head_dim
-                .map(|width| count("qk_rope_head_dim", Some(width), MOST))
-                .transpose()?,
+            kv_lora_rank: width("kv_lora_rank", self.kv_lora_rank)?,
+            qk_rope_head_dim: width("qk_rope_head_dim", self.qk_rope_head_dim)?,
+            q_lora_rank: width("q_lora_rank", self.q_lora_rank)?,
+            qk_nope_head_dim: width("qk_nope_head_dim", self.qk_nope_head_dim)?,
+            v_head_dim: width("v_head_dim", self.v_head_dim)?,
             sliding_window: window,
             num_sliding_window_layers: windowed_layers,
             dtype: self.torch_dtype.clone(),
@@ -222,6 +222,10 @@ impl Config {
                 Ok(if in_blocks { WeightPrecision::Fp8Block } else { WeightPrecision::Fp8 })
             }
             ("mxfp4", ..) => Ok(WeightPrecision::Mxfp4),
+            ("compressed-tensors", Some(4), Some("int")) => Ok(WeightPrecision::Int4),
+            ("gptq" | "awq", ..) if quantization.get("bits").and_then(Value::as_u64) == Some(4) => {
+                Ok(WeightPrecision::Int4)
+            }
             _ => Err(ConfigJsonError::NotModelled(format!("weights quantised by `{method}`"))),
         }
     }
@@ -235,19 +239,36 @@ fn count(field: &'static str, value: Option<u64>, most: u64) -> Result<u32, Conf
     }
 }
 
+fn width(field: &'static str, value: Option<u64>) -> Result<Option<u32>, ConfigJsonError> {
+    value.map(|width| count(field, Some(width), MOST)).transpose()
+}
+
 fn optional(field: &'static str, value: Option<u64>) -> Result<u32, ConfigJsonError> {
     value.filter(|&value| value > 0).map_or(Ok(0), |value| count(field, Some(value), MOST))
 }
 
-/// All parameters, and those that one token uses. Not derived for latent attention, whose projections are others.
-fn parameters(model: &Model) -> (Option<u64>, Option<u64>) {
-    if model.attention == AttentionKind::Mla {
-        return (None, None);
+/// Parameters of one layer's attention; `None` if a width of latent attention is not known.
+fn of_attention(model: &Model) -> Option<u64> {
+    let wide = |value: u32| u64::from(value);
+    let (hidden, heads) = (wide(model.hidden_size), wide(model.num_attention_heads));
+    if model.attention != AttentionKind::Mla {
+        return Some(2 * hidden * (heads + wide(model.num_key_value_heads)) * wide(model.head_dim));
     }
+    let (rank, rope) = (wide(model.kv_lora_rank?), wide(model.qk_rope_head_dim?));
+    let (nope, value) = (wide(model.qk_nope_head_dim?), wide(model.v_head_dim?));
+    // DeepSeek-V2 (arXiv 2405.04434, section 2.1): queries may be compressed too.
+    let queries = match model.q_lora_rank.map(wide) {
+        Some(of_queries) => of_queries * (hidden + heads * (nope + rope)),
+        None => hidden * heads * (nope + rope),
+    };
+    Some(queries + hidden * (rank + rope) + rank * heads * (nope + value) + heads * value * hidden)
+}
+
+/// All parameters, and those that one token uses.
+fn parameters(model: &Model) -> (Option<u64>, Option<u64>) {
+    let Some(attention) = of_attention(model) else { return (None, None) };
     let wide = |value: u32| u64::from(value);
     let (layers, hidden) = (wide(model.num_hidden_layers), wide(model.hidden_size));
-    let heads = wide(model.num_attention_heads) + wide(model.num_key_value_heads);
-    let attention = 2 * hidden * heads * wide(model.head_dim);
     let dense_layers = if model.num_experts == 0 { layers } else { wide(model.num_dense_layers) };
     let dense = dense_layers * 3 * hidden * wide(model.intermediate_size);
     let expert = 3 * hidden * wide(model.moe_intermediate_size);

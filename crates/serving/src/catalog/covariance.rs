@@ -6,14 +6,16 @@ use super::profile::Profile;
 
 /// The key of the front end among the parameters.
 const FRONT_END: &str = "front_end_overhead_ms";
+/// That of tokenising.
+const TOKENISING: &str = "tokenising_us_per_token";
 
 /// Covariance of the estimated parameters of a profile; parameters that are not named are taken as exact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Covariance {
-    /// Keys of the profile: coefficients, and `front_end_overhead_ms`.
+    /// Keys of the profile: coefficients or factors, `front_end_overhead_ms`, `tokenising_us_per_token`.
     pub parameters: Vec<String>,
-    /// Covariances in the units of the keys (ps, ms), row by row.
+    /// Covariances in the units of the keys (ps, ms, us), row by row.
     pub matrix: Vec<Vec<f64>>,
 }
 
@@ -63,7 +65,7 @@ impl Covariance {
             let by: f64 = row.iter().zip(standard).map(|(weight, normal)| weight * normal).sum();
             match slot(&mut moved, key) {
                 Some(Slot::Ps(ps)) => *ps = libm::round((*ps as f64 + by).max(0.0)) as u64,
-                Some(Slot::Ms(ms)) => *ms = (*ms + by).max(0.0),
+                Some(Slot::Time(time)) => *time = (*time + by).max(0.0),
                 Some(Slot::Factor(factor)) => *factor = (*factor + by).clamp(0.01, 100.0),
                 None => {}
             }
@@ -96,13 +98,17 @@ fn lower_root(matrix: &[Vec<f64>]) -> Vec<Vec<f64>> {
 /// A parameter in its unit.
 enum Slot<'a> {
     Ps(&'a mut u64),
-    Ms(&'a mut f64),
+    /// In the unit of its key.
+    Time(&'a mut f64),
     Factor(&'a mut f64),
 }
 
 fn slot<'a>(profile: &'a mut Profile, key: &str) -> Option<Slot<'a>> {
     if key == FRONT_END {
-        return Some(Slot::Ms(&mut profile.front_end_overhead_ms));
+        return Some(Slot::Time(&mut profile.front_end_overhead_ms));
+    }
+    if key == TOKENISING {
+        return Some(Slot::Time(&mut profile.tokenising_us_per_token));
     }
     if let Some(corrections) = &mut profile.corrections {
         return corrections.get_mut(key).map(Slot::Factor);

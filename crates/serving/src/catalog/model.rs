@@ -32,6 +32,9 @@ pub enum WeightPrecision {
     Fp8Block,
     /// Experts in MXFP4 (4 bits and an 8-bit scale for 32 of them), the rest in 16 bits.
     Mxfp4,
+    /// Integers of 4 bits with a 16-bit scale for a group of them: the experts, or every layer of a dense model; the rest in
+    /// 16 bits.
+    Int4,
     /// The source does not say: nothing is derived from it.
     Unknown,
 }
@@ -83,6 +86,15 @@ pub struct Model {
     /// Width of the rotary part of the key; only with [`AttentionKind::Mla`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qk_rope_head_dim: Option<u32>,
+    /// Width of the compressed query vector; only with [`AttentionKind::Mla`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q_lora_rank: Option<u32>,
+    /// Width of a head's key without its rotary part; only with [`AttentionKind::Mla`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qk_nope_head_dim: Option<u32>,
+    /// Width of a head's value; only with [`AttentionKind::Mla`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v_head_dim: Option<u32>,
     /// Window of local attention layers, in tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sliding_window: Option<u32>,
@@ -210,16 +222,33 @@ impl Model {
             WeightPrecision::Bf16 | WeightPrecision::Fp16 => Ok(2 * params),
             WeightPrecision::Fp8 | WeightPrecision::Fp8Block => Ok(params),
             WeightPrecision::Mxfp4 => {
-                // An expert is three matrices. 32 weights of 4 bits share a scale of 8 bits: 17 bytes.
-                let matrix = u64::from(self.moe_intermediate_size) * u64::from(self.hidden_size);
-                let in_experts = u64::from(self.num_hidden_layers) * experts_per_layer * 3 * matrix;
-                assert!(in_experts <= params, "{}: experts hold more than all parameters", self.name);
+                // 32 weights of 4 bits share a scale of 8 bits: 17 bytes.
+                let in_experts = self.params_in_experts(experts_per_layer, params);
                 Ok(in_experts * 17 / 32 + 2 * (params - in_experts))
+            }
+            WeightPrecision::Int4 if experts_per_layer > 0 => {
+                // 32 weights of 4 bits share a scale of 16 bits: 18 bytes.
+                let in_experts = self.params_in_experts(experts_per_layer, params);
+                Ok(in_experts * 18 / 32 + 2 * (params - in_experts))
+            }
+            WeightPrecision::Int4 => {
+                // 128 weights of 4 bits share a scale of 16 bits: 66 bytes. Embedding and output layer stay in 16 bits.
+                let matrices = if self.tie_word_embeddings { 1 } else { 2 };
+                let embeddings =
+                    (matrices * u64::from(self.vocab_size) * u64::from(self.hidden_size)).min(params);
+                Ok((params - embeddings) * 66 / 128 + 2 * embeddings)
             }
             WeightPrecision::Unknown => {
                 Err(self.not_derivable("weight bytes", "the precision of its weights is not known"))
             }
         }
+    }
+
+    /// Parameters in routed experts, three matrices each.
+    fn params_in_experts(&self, experts_per_layer: u64, params: u64) -> u64 {
+        let matrix = u64::from(self.moe_intermediate_size) * u64::from(self.hidden_size);
+        let layers = u64::from(self.num_hidden_layers.saturating_sub(self.num_dense_layers));
+        (layers * experts_per_layer * 3 * matrix).min(params)
     }
 
     fn not_derivable(&self, quantity: &'static str, reason: &'static str) -> CatalogError {
@@ -336,9 +365,9 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_an_error() {
-        let kimi = known("Kimi-K2.5");
-        assert!(matches!(kimi.weight_bytes(), Err(CatalogError::NotDerivable { .. })));
-        assert!(matches!(kimi.known_active_params(), Err(CatalogError::NotDerivable { .. })));
+        let unknown = Model { total_params: None, active_params: None, ..known("Kimi-K2.5").clone() };
+        assert!(matches!(unknown.weight_bytes(), Err(CatalogError::NotDerivable { .. })));
+        assert!(matches!(unknown.known_active_params(), Err(CatalogError::NotDerivable { .. })));
         assert_eq!(known("MiniMax-M2.5").weight_bytes().ok(), Some(228_689_000_000), "a byte a parameter");
     }
 

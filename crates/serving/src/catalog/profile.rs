@@ -11,7 +11,7 @@ use super::CatalogError;
 use super::covariance::Covariance;
 use super::gpu::Gpu;
 use super::model::Model;
-use crate::step_time::roofline::{Corrections, Deployment, Efficiencies, Limits};
+use crate::step_time::roofline::{Corrections, Deployment, Efficiencies, FrontEndTimes, Limits};
 use crate::step_time::{LinearCoefficients, RooflineSteps, StepTimeModel};
 
 /// Where a calibrated profile was measured. Outside, its durations are extrapolated.
@@ -63,6 +63,12 @@ pub struct Profile {
     pub tensor_parallel_size: u32,
     /// Time from the client's send until the engine has the request, as far as it does not depend on load (ms).
     pub front_end_overhead_ms: f64,
+    /// Tokenising, for each token of a prompt (us).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tokenising_us_per_token: f64,
+    /// From the end of a step until the client has its token (us).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub streaming_us_per_token: f64,
     /// The step times, linear in the batch; or else `corrections`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coefficients: Option<LinearCoefficients>,
@@ -95,6 +101,17 @@ impl Profile {
         }
     }
 
+    /// What lies between clients and the engine.
+    pub fn front_end(&self) -> FrontEndTimes {
+        FrontEndTimes {
+            receipt_ms: self.front_end_overhead_ms,
+            tokenising_us_per_token: self.tokenising_us_per_token,
+            streaming_us_per_token: self.streaming_us_per_token,
+            from_minor: 0,
+            measured_on: self.engine_version.clone(),
+        }
+    }
+
     /// The step times. What `of` says beyond GPU, model and split must be that of the measured engine.
     ///
     /// # Errors
@@ -117,12 +134,22 @@ impl Profile {
             (None, Some(corrections)) => corrections.check()?,
             _ => return Err("expected either [profile.coefficients] or [profile.corrections]".into()),
         }
-        let ms = self.front_end_overhead_ms;
-        if !(0.0..=3.6e6).contains(&ms) {
-            return Err(format!("front_end_overhead_ms = {ms}: it must lie between 0 ms and an hour"));
+        for (key, value, most, unit) in [
+            ("front_end_overhead_ms", self.front_end_overhead_ms, 3.6e6, "ms"),
+            ("tokenising_us_per_token", self.tokenising_us_per_token, 1e6, "us"),
+            ("streaming_us_per_token", self.streaming_us_per_token, 3.6e9, "us"),
+        ] {
+            if !(0.0..=most).contains(&value) {
+                return Err(format!("{key} = {value}: it must lie between 0 and {most} {unit}"));
+            }
         }
         self.covariance.as_ref().map_or(Ok(()), |covariance| covariance.check(self))
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 #[derive(Deserialize)]

@@ -19,6 +19,7 @@ use kendall_des::{SimDuration, SimTime};
 use crate::engine::{EngineConfig, EngineGauges};
 use crate::observe::{DecodeRun, Observer};
 use crate::record::{RequestRecord, RequestStatus, TtftParts};
+use crate::simulation::{FrontEnd, FrontEndSummary};
 use crate::zoo::Rejection;
 
 use gauges::{Gauge, GaugesOverTime};
@@ -58,6 +59,9 @@ pub struct RunMetrics {
     e2e: LatencyMetric,
     queue: LatencyMetric,
     ttft_parts_ps: [u128; 5],
+    /// If it has several parts.
+    front_end: Option<FrontEnd>,
+    front_end_parts_ps: [u128; 4],
     sojourn_ps: u128,
     replicas: Vec<GaugesOverTime>,
     last_finish: SimTime,
@@ -94,10 +98,27 @@ impl RunMetrics {
             e2e: LatencyMetric::default(),
             queue: LatencyMetric::default(),
             ttft_parts_ps: [0; 5],
+            front_end: None,
+            front_end_parts_ps: [0; 4],
             sojourn_ps: 0,
             replicas: vec![GaugesOverTime::default(); replicas as usize],
             last_finish: SimTime::ZERO,
         }
+    }
+
+    /// The same for requests that pass this front end, whose parts are then told apart.
+    #[must_use]
+    pub fn behind(self, front_end: FrontEnd) -> Self {
+        Self { front_end: front_end.has_parts().then_some(front_end), ..self }
+    }
+
+    /// Mean parts of the front end, if it has several.
+    fn front_end_parts(&self) -> Option<FrontEndSummary> {
+        let count = self.ttft.tally().count();
+        let [receipt, tokenising, streaming, held_up] =
+            self.front_end_parts_ps.map(|ps| ps as f64 / 1e9 / count as f64);
+        let known = count > 0 && self.front_end.is_some();
+        known.then_some(FrontEndSummary { receipt, tokenising, streaming, held_up })
     }
 
     /// Sum of the times that departed requests spent in the system, from the engine's input queue on (ps). By Little's
@@ -183,6 +204,7 @@ impl RunMetrics {
                 interference: part(3),
                 preemption: part(4),
             },
+            mean_front_end_parts_ms: self.front_end_parts(),
             num_preempted_requests: counts.preempted,
             num_lost_tokens: counts.lost_tokens,
             preempted_time_s: counts.preempted_ps.map(|ps| ps as f64 / 1e12),
@@ -242,6 +264,13 @@ impl Observer for RunMetrics {
                 self.ttft_parts_ps.iter_mut().zip([front_end, queue, prefill, interference, preemption])
             {
                 *sum += u128::from(part.as_ps());
+            }
+            if let Some(parts) = self.front_end {
+                let of = parts.split(front_end, record.num_prompt_tokens);
+                let parts = [of.receipt, of.tokenising, of.streaming, of.held_up];
+                for (sum, part) in self.front_end_parts_ps.iter_mut().zip(parts) {
+                    *sum += u128::from(part.as_ps());
+                }
             }
         }
         if let Some(scheduled) = record.first_scheduled {

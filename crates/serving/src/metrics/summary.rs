@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::simulation::FrontEndSummary;
 use crate::zoo::Rejection;
 
 /// One latency in milliseconds; empty fields where nothing was observed.
@@ -89,6 +90,9 @@ pub struct MetricsSummary {
     pub queue_ms: LatencySummary,
     /// Where the mean time to first token went.
     pub mean_ttft_parts_ms: TtftPartsSummary,
+    /// Where the mean front end went; absent where it is one constant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_front_end_parts_ms: Option<FrontEndSummary>,
     /// Requests that were preempted at least once.
     pub num_preempted_requests: u64,
     /// Computed tokens that preemptions threw away.

@@ -145,6 +145,15 @@ pub struct Server {
     /// Time from the client's send until the engine has the request (ms).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub front_end_overhead_ms: Option<f64>,
+    /// Tokenising, for each token of a prompt (us).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenising_us_per_token: Option<f64>,
+    /// From the end of a step until the client has its token: detokenising and streaming (us).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streaming_us_per_token: Option<f64>,
+    /// Longer for the first request of a run: what a server does once, such as compiling kernels (ms).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cold_start_ms: Option<f64>,
     /// Step times and front end from a file that `kendall calibrate --out` wrote, relative to the scenario file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,

@@ -86,7 +86,7 @@ pub fn resolve_with_files(scenario: &Scenario, beside: Beside<'_>) -> Result<Res
     };
     let profile = given_profile(server, beside.profile)?;
     let (model, step_time) = resolve_step_time(server, profile, &hardware, &engine, version, &mut ledger)?;
-    let front_end = resolve_front_end(server, &step_time, &mut ledger)?;
+    let front_end = resolve_front_end(server, &step_time, version, &mut ledger)?;
     let replicas = ledger.take("replicas", server.replicas, 1, "default");
     let router = resolve_router(server, &mut ledger)?;
     let simulation = SimulationConfig { engine, step_time: model, replicas, router, front_end };

@@ -2,6 +2,8 @@
 
 use kendall_des::SimDuration;
 
+use super::FrontEnd;
+
 use crate::engine::{ConfigError, EngineConfig};
 use crate::router::RouterConfig;
 use crate::step_time::StepTimeModel;
@@ -23,8 +25,8 @@ pub struct SimulationConfig {
     pub replicas: u32,
     /// How requests are spread over them.
     pub router: RouterConfig,
-    /// Time from the client's send until the engine's input queue has the request: HTTP, tokenisation, hand-over.
-    pub front_end: SimDuration,
+    /// What lies between clients and the engine.
+    pub front_end: FrontEnd,
 }
 
 impl SimulationConfig {

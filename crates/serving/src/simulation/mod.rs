@@ -7,6 +7,7 @@
 //! loop by three calls only: `submit`, `complete`, `advance`.
 
 mod config;
+mod front_end;
 mod listener;
 mod outcome;
 mod server;
@@ -23,6 +24,7 @@ use listener::Listener;
 use server::Server;
 
 pub use config::SimulationConfig;
+pub use front_end::{FrontEnd, FrontEndParts, FrontEndSummary};
 pub use outcome::{RunEnd, SimulationError, StalledRequests};
 
 const ABORT: Phase = Phase(0);
@@ -76,6 +78,8 @@ pub struct Simulation<'a, O> {
     next: Option<(SimTime, RequestSpec)>,
     /// When the client sends that one, or sent the last one.
     last_arrival: SimTime,
+    /// When the newest of them reaches its engine; none overtakes another.
+    last_received: SimTime,
     /// Requests that clients sent because of departures, not yet scheduled to arrive.
     follow_ups: Vec<RequestSpec>,
     num_arrived: u64,
@@ -113,6 +117,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
             alarms: Alarms::new(config.replicas),
             next: None,
             last_arrival: SimTime::ZERO,
+            last_received: SimTime::ZERO,
             follow_ups: Vec::new(),
             num_arrived: 0,
             in_system: TimeWeighted::new(SimTime::ZERO, 0),
@@ -256,8 +261,8 @@ impl<'a, O: Observer> Simulation<'a, O> {
     fn send_follow_ups(&mut self) -> Result<(), SimulationError> {
         let mut follow_ups = std::mem::take(&mut self.follow_ups);
         for spec in follow_ups.drain(..) {
-            let received =
-                spec.arrival.checked_add(self.config.front_end).ok_or(SimulationError::BeyondHorizon)?;
+            let front_end = self.config.front_end.of_prompt(spec.num_prompt_tokens);
+            let received = spec.arrival.checked_add(front_end).ok_or(SimulationError::BeyondHorizon)?;
             self.schedule_refresh(received);
             self.events.schedule(received, ARRIVAL, Event::FollowUp(Box::new(spec)));
         }
@@ -352,8 +357,13 @@ impl<'a, O: Observer> Simulation<'a, O> {
         if arrival < previous {
             return Err(SimulationError::Unsorted { index: self.num_arrived, arrival, previous });
         }
-        let received = arrival.checked_add(self.config.front_end).ok_or(SimulationError::BeyondHorizon)?;
-        self.last_arrival = arrival;
+        let mut front_end = self.config.front_end.of_prompt(spec.num_prompt_tokens);
+        if self.last_received == SimTime::ZERO {
+            front_end += self.config.front_end.cold_start;
+        }
+        let own = arrival.checked_add(front_end).ok_or(SimulationError::BeyondHorizon)?;
+        let received = own.max(self.last_received).max(self.events.now());
+        (self.last_arrival, self.last_received) = (arrival, received);
         self.next = Some((received, spec));
         self.schedule_refresh(received);
         Ok(())

@@ -40,7 +40,7 @@ fn play(workload: &str, step_ms: u64) -> Vec<RequestRecord> {
         }),
         replicas: 1,
         router: crate::RouterConfig::default(),
-        front_end: SimDuration::ZERO,
+        front_end: crate::FrontEnd::default(),
     };
     let simulation = Simulation::new(&config, started(workload), Records::default()).unwrap();
     let (end, records) = simulation.run().unwrap();

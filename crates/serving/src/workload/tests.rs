@@ -40,7 +40,7 @@ fn play(workload: impl Workload + 'static) -> Vec<RequestRecord> {
         step_time: step_time.into(),
         replicas: 1,
         router: RouterConfig::default(),
-        front_end: SimDuration::ZERO,
+        front_end: crate::FrontEnd::default(),
     };
     Simulation::new(&config, Box::new(workload), Records::default()).unwrap().run().unwrap().1.0
 }

@@ -70,7 +70,7 @@ impl Bench {
                 step_time: step_time.into(),
                 replicas: 1,
                 router: RouterConfig::default(),
-                front_end: SimDuration::ZERO,
+                front_end: crate::FrontEnd::default(),
             },
         }
     }

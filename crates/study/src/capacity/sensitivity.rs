@@ -143,7 +143,7 @@ fn variants(base: &SimulationConfig, find: Find, load: Load, sampled: &OfferedLo
     let tail = |load: &mut Load, exponent: f64| {
         load.tail = Some(Tail { median: sampled.median_output_tokens, exponent });
     };
-    let shorter = base.front_end.min(FRONT_END_CHANGE);
+    let shorter = base.front_end.receipt.min(FRONT_END_CHANGE);
     let shorter_ms = format!("-{} ms", shorter.as_millis_f64());
     let bursts = || with("burstiness", "arrivals in pairs", &|_, load| load.pairs = true);
     let mut variants = vec![
@@ -156,11 +156,13 @@ fn variants(base: &SimulationConfig, find: Find, load: Load, sampled: &OfferedLo
     variants.extend([
         with("length tail", "log output lengths 20 % wider", &|_, load| tail(load, 1.2)),
         with("length tail", "log output lengths 20 % narrower", &|_, load| tail(load, 0.8)),
-        with("front-end overhead", "+10 ms", &|config, _| config.front_end += FRONT_END_CHANGE),
+        with("front-end overhead", "+10 ms", &|config, _| {
+            config.front_end.receipt += FRONT_END_CHANGE;
+        }),
     ]);
     if shorter > SimDuration::ZERO {
         variants.push(with("front-end overhead", &shorter_ms, &|config, _| {
-            config.front_end = SimDuration::from_ps(config.front_end.as_ps() - shorter.as_ps());
+            config.front_end.receipt = SimDuration::from_ps(base.front_end.receipt.as_ps() - shorter.as_ps());
         }));
     }
     variants

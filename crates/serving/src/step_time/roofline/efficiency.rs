@@ -4,9 +4,11 @@
 
 use std::sync::LazyLock;
 
+use kendall_des::SimDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Gpu;
+use crate::simulation::FrontEnd;
 
 /// The corner between reading and computing of one kind of matrix product.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -28,8 +30,8 @@ pub struct Corner {
 pub struct Attention {
     /// Time of a kernel that does nothing (us).
     pub latency_us: f64,
-    /// For each decoding sequence and KV head of the GPU (ns).
-    pub row_kv_head_ns: f64,
+    /// For each decoding sequence and the root of its KV heads on the GPU (ns).
+    pub row_ns: f64,
     /// Share of the peak memory bandwidth at which the KV cache is read.
     pub bandwidth: f64,
     /// Share of the dense 16-bit peak of long prefills.
@@ -107,6 +109,24 @@ pub struct Engine {
     pub front_end_ms: f64,
 }
 
+/// What lies between clients and the engines of one range of versions.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrontEndTimes {
+    /// Oldest minor version of vLLM that it stands for.
+    #[serde(default)]
+    pub from_minor: u32,
+    /// The version that was measured, and where its clients were.
+    #[serde(default)]
+    pub measured_on: String,
+    /// From the client's send until the engine has the request (ms).
+    pub receipt_ms: f64,
+    /// Tokenising, for each token of a prompt (us).
+    pub tokenising_us_per_token: f64,
+    /// From the end of a step until the client has its token: detokenising and streaming (us).
+    pub streaming_us_per_token: f64,
+}
+
 /// Everything that was fitted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,11 +139,27 @@ pub struct Efficiencies {
     pub pcie: AllReduce,
     /// By generation. The first serves generations that were not measured.
     pub kernels: Vec<Kernels>,
+    /// By version of the engine, oldest first; without any, [`Engine::front_end_ms`] serves all.
+    #[serde(default)]
+    pub front_ends: Vec<FrontEndTimes>,
 }
 
 static BUILT_IN: LazyLock<Efficiencies> = LazyLock::new(|| {
     toml::from_str(include_str!("efficiencies.toml")).expect("efficiencies.toml is embedded and tested")
 });
+
+impl FrontEndTimes {
+    /// As durations; a negative one is none.
+    pub fn durations(&self) -> FrontEnd {
+        let of = |us: f64| SimDuration::from_secs_f64(us / 1e6).unwrap_or_default();
+        FrontEnd {
+            receipt: of(self.receipt_ms * 1e3),
+            tokenising_per_token: of(self.tokenising_us_per_token),
+            streaming: of(self.streaming_us_per_token),
+            cold_start: SimDuration::ZERO,
+        }
+    }
+}
 
 impl Efficiencies {
     /// The efficiencies that come with kendall.
@@ -131,11 +167,23 @@ impl Efficiencies {
         &BUILT_IN
     }
 
-    /// Kernels of the GPU's generation, or the first ones.
+    /// Kernels measured on this very GPU, or on one of its generation, or the first ones.
     pub fn kernels_of(&self, gpu: &Gpu) -> &Kernels {
         let generation = gpu.architecture.split(' ').next().unwrap_or_default();
-        let found = self.kernels.iter().find(|kernels| kernels.architecture == generation);
+        let is_this = |kernels: &&Kernels| kernels.measured_on == gpu.name;
+        let is_kin = |kernels: &&Kernels| kernels.architecture == generation;
+        let found = self.kernels.iter().find(is_this).or_else(|| self.kernels.iter().find(is_kin));
         found.unwrap_or(&self.kernels[0])
+    }
+
+    /// The front end of a version; of an unknown one, that of the newest.
+    pub fn front_end_of(&self, minor: Option<u32>) -> FrontEndTimes {
+        let is_older = |of: &&FrontEndTimes| minor.is_none_or(|minor| of.from_minor <= minor);
+        self.front_ends.iter().rev().find(is_older).cloned().unwrap_or_else(|| FrontEndTimes {
+            receipt_ms: self.engine.front_end_ms,
+            measured_on: "0.15 and 0.23".to_owned(),
+            ..FrontEndTimes::default()
+        })
     }
 
     /// All-reduce over the links of the GPU.

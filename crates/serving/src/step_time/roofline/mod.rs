@@ -22,7 +22,7 @@ use kendall_des::SimDuration;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 pub use corrections::Corrections;
-pub use efficiency::{AllReduce, Attention, Corner, Efficiencies, Engine, Kernels};
+pub use efficiency::{AllReduce, Attention, Corner, Efficiencies, Engine, FrontEndTimes, Kernels};
 pub use kernels::{Device, Experts, WeightFormat};
 use ladder::Ladder;
 pub use operators::{Deployment, Operators};

@@ -46,9 +46,41 @@ pub struct Operators<'a> {
     experts: Option<Experts>,
     shared_width: f64,
     vocabulary: f64,
+    /// Latent attention, which takes the place of heads of keys and values.
+    latent: Option<Latent>,
     kv_dtype_bytes: f64,
     overhead_step: f64,
     overhead_row: f64,
+}
+
+/// Widths of multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1).
+#[derive(Debug, Clone, Copy)]
+struct Latent {
+    /// Compressed keys and values, with the rotary part of the key: what the KV cache holds, whole on every GPU.
+    cached: f64,
+    /// The compressed part alone.
+    rank: f64,
+    /// Compressed queries; 0 where they are not.
+    query_rank: f64,
+    /// Of a head: its key without and with the rotary part, and its value.
+    nope: f64,
+    key: f64,
+    value: f64,
+}
+
+impl Latent {
+    fn of(model: &Model) -> Option<Self> {
+        let (rank, rope) = (model.kv_lora_rank?, model.qk_rope_head_dim?);
+        let (nope, value) = (model.qk_nope_head_dim?, model.v_head_dim?);
+        Some(Self {
+            cached: f64::from(rank + rope),
+            rank: f64::from(rank),
+            query_rank: model.q_lora_rank.map_or(0.0, f64::from),
+            nope: f64::from(nope),
+            key: f64::from(nope + rope),
+            value: f64::from(value),
+        })
+    }
 }
 
 impl<'a> Operators<'a> {
@@ -61,10 +93,13 @@ impl<'a> Operators<'a> {
         model.check_tensor_parallel(of.tensor_parallel_size)?;
         let missing =
             |reason| CatalogError::NotDerivable { model: model.name.clone(), quantity: "step time", reason };
-        if model.attention == AttentionKind::Mla {
-            return Err(missing("latent attention is not modelled"));
+        let latent = Latent::of(model).filter(|_| model.attention == AttentionKind::Mla);
+        if model.attention == AttentionKind::Mla && latent.is_none() {
+            return Err(missing(
+                "a width of its latent attention is not known (kv_lora_rank, qk_rope_head_dim, qk_nope_head_dim, v_head_dim)",
+            ));
         }
-        let (weights, expert_weights) = formats(model.weight_precision)
+        let (weights, expert_weights) = formats(model.weight_precision, model.num_experts > 0)
             .ok_or_else(|| missing("the precision of its weights is not known"))?;
         let gpus = f64::from(of.tensor_parallel_size);
         let width = |value: u32| f64::from(value);
@@ -114,6 +149,7 @@ impl<'a> Operators<'a> {
             experts,
             shared_width: width(model.moe_intermediate_size * model.num_shared_experts) / gpus,
             vocabulary: width(model.vocab_size) / gpus,
+            latent,
             kv_dtype_bytes: f64::from(of.kv_dtype_bytes),
             overhead_step: step_us * US,
             overhead_row: sequence_us * US + sort_s,
@@ -159,37 +195,74 @@ impl<'a> Operators<'a> {
     /// Attention of a decoding sequence besides its context: a row in every layer, the window of local layers.
     pub fn decode_row(&self) -> f64 {
         let windows = (self.layers - self.full_layers) * self.device.kv_read(self.window * self.kv_bytes());
-        self.layers * self.device.attention_row(self.kv_heads) + windows
+        // One latent vector takes the place of all KV heads.
+        let kv_heads = if self.latent.is_some() { 1.0 } else { self.kv_heads };
+        self.layers * self.device.attention_row(kv_heads) + windows
     }
 
     /// One token of context of a decoding sequence, or behind a prefill chunk: its keys and values are read.
     pub fn context_token(&self) -> f64 {
-        self.full_layers * self.device.kv_read(self.kv_bytes())
+        self.full_layers * self.device.kv_read(self.kv_bytes()).max(self.latent_scores())
+    }
+
+    /// Scores and values of one token of context for one query of every head, in the space of the compressed vectors. With
+    /// heads of keys and values reading them takes longer.
+    fn latent_scores(&self) -> f64 {
+        self.latent.map_or(0.0, |latent| {
+            self.device.attention_flops(2.0 * self.heads * (latent.cached + latent.rank))
+        })
+    }
+
+    /// One pair of one layer of a prefill.
+    fn pair_of_layer(&self) -> f64 {
+        let (heads, of_head) = (self.heads, self.latent.map_or(2.0 * self.head_dim, |l| l.key + l.value));
+        self.device.attention_flops(2.0 * heads * of_head)
     }
 
     /// One pair of a prefill: a query and a key that it sees.
     pub fn prefill_pair(&self) -> f64 {
-        self.full_layers * self.device.attention_pair(self.heads, self.head_dim)
+        self.full_layers * self.pair_of_layer()
     }
 
     /// Attention of one prefill token besides its pairs.
     pub fn prefill_token(&self) -> f64 {
-        let pair_of_layer = self.device.attention_pair(self.heads, self.head_dim);
+        let pair_of_layer = self.pair_of_layer();
         let ramp = self.layers * self.device.attention_ramp_tokens();
         pair_of_layer * (ramp + (self.layers - self.full_layers) * self.window)
     }
 
     fn kv_bytes(&self) -> f64 {
-        2.0 * self.kv_heads * self.head_dim * self.kv_dtype_bytes
+        let elements = self.latent.map_or(2.0 * self.kv_heads * self.head_dim, |latent| latent.cached);
+        elements * self.kv_dtype_bytes
     }
 
     fn projections(&self, tokens: f64) -> f64 {
+        if let Some(latent) = self.latent {
+            return self.latent_projections(tokens, latent);
+        }
         let device = &self.device;
         let (queries, kv) = (self.heads * self.head_dim, 2.0 * self.kv_heads * self.head_dim);
         // Two norms with the residual read and write two vectors each; rotary embedding and KV write pass once.
         let elements = 8.0 * self.hidden + 2.0 * (queries + kv);
         device.gemm(tokens, queries + kv, self.hidden, self.weights)
             + device.gemm(tokens, self.hidden, queries, self.weights)
+            + device.elementwise(tokens * elements * ACTIVATION_BYTES)
+    }
+
+    /// Down to the compressed query and key-value vectors, whole on every GPU; up to the heads; into the space of the
+    /// compressed keys and out of that of the values; the output.
+    fn latent_projections(&self, tokens: f64, of: Latent) -> f64 {
+        let (device, heads) = (&self.device, self.heads);
+        let gemm = |n: f64, k: f64| device.gemm(tokens, n, k, self.weights);
+        let queries = if of.query_rank > 0.0 {
+            gemm(of.query_rank + of.cached, self.hidden) + gemm(heads * of.key, of.query_rank)
+        } else {
+            gemm(heads * of.key + of.cached, self.hidden)
+        };
+        let elements = 8.0 * self.hidden + 2.0 * (heads * (of.key + of.cached) + of.query_rank);
+        queries
+            + gemm(heads * (of.nope + of.value), of.rank)
+            + gemm(self.hidden, heads * of.value)
             + device.elementwise(tokens * elements * ACTIVATION_BYTES)
     }
 
@@ -208,13 +281,15 @@ impl<'a> Operators<'a> {
 }
 
 /// Formats of projections and of experts; the output layer stays in 16 bits.
-fn formats(precision: WeightPrecision) -> Option<(WeightFormat, WeightFormat)> {
+fn formats(precision: WeightPrecision, has_experts: bool) -> Option<(WeightFormat, WeightFormat)> {
     let sixteen = WeightFormat::SIXTEEN_BITS;
     match precision {
         WeightPrecision::Bf16 | WeightPrecision::Fp16 => Some((sixteen, sixteen)),
         WeightPrecision::Fp8 => Some((WeightFormat::FP8, WeightFormat::FP8)),
         WeightPrecision::Fp8Block => Some((WeightFormat::FP8_BLOCK, WeightFormat::FP8_BLOCK)),
         WeightPrecision::Mxfp4 => Some((sixteen, WeightFormat::MXFP4)),
+        WeightPrecision::Int4 if has_experts => Some((sixteen, WeightFormat::INT4)),
+        WeightPrecision::Int4 => Some((WeightFormat::INT4, WeightFormat::INT4)),
         WeightPrecision::Unknown => None,
     }
 }
