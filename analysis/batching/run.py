@@ -9,8 +9,10 @@ from study import Study, figure  # noqa: E402
 study = Study(__file__)
 
 study.heading("Engines over load")
-points = study.sweep("engines.toml", "server.engine=vllm-v1,orca,static", "workload.arrivals.rate_per_s=0.5,1,2,4,8,12",
+points = study.sweep("engines.toml", "workload.arrivals.rate_per_s=0.5,1,2,4,8,12", "server.engine=vllm-v1,orca,static",
                      replications=5, figures=("mean_e2el_ms",))
+ENGINES = ["vllm-v1", "orca", "static"]
+points.sort(key=lambda point: ENGINES.index(point["values"]["server.engine"]))
 study.table(
     ["engine", "req/s", "verdict", "throughput (req/s)", "mean TTFT (ms)", "mean E2E (ms)", "running", "KV in use (%)",
      "empty slots of held KV (%)"],

@@ -5,6 +5,7 @@ import statistics
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import chart  # noqa: E402
 from study import Study, digits  # noqa: E402
 
 LIMIT_MS = 500.0
@@ -41,9 +42,10 @@ study.text(f"p99 TTFT <= {LIMIT_MS:.0f} ms holds at {digits(low)} req/s and fail
 
 study.heading("What one run at a time answers")
 study.text("Rates from 10 to 20 in steps of 1, one run at each, the last before the first whose p99 TTFT exceeds the limit:")
-rows = []
+rows, ranges = [], []
 for requests in (100, 300, 1_000, 10_000):
     answers = [naive(study, requests, seed) for seed in SEEDS]
+    ranges.append((min(answers), statistics.median(answers), max(answers)))
     over = sum(answer > high for answer in answers)
     under = sum(answer < low - 1 for answer in answers)
     rows.append([f"{requests:,} requests a run", spread(answers), f"{over} of {len(answers)}", f"{under} of {len(answers)}"])
@@ -60,6 +62,11 @@ for seed in SEEDS:
 rows.append(["1,000 requests a run at equal distances", spread(answers), f"{sum(a > high for a in answers)} of {len(answers)}",
              f"{sum(a < low - 1 for a in answers)} of {len(answers)}"])
 study.table(["method", "answers (req/s)", "above what fails", "more than 1 req/s below what holds"], rows)
+
+ranges.append((min(answers), statistics.median(answers), max(answers)))
+chart.ranges(study.folder / "figures" / "careless.svg", f"Answers of {len(SEEDS)} seeds: all of them, and the median", "largest rate (req/s)",
+             ["100\nrequests", "300\nrequests", "1,000\nrequests", "10,000\nrequests", "1,000 at equal\ndistances"], [("", ranges)],
+             band=(low, high, "kendall capacity: holds below, fails above"))
 
 study.heading("What a closed loop answers")
 rows = []

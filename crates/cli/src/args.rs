@@ -38,7 +38,7 @@ pub(crate) enum Command {
     Conformance(ConformanceArgs),
     /// List what is built in: GPUs, models, step-time profiles, with sources
     Catalog(CatalogArgs),
-    /// Analytical models: check them against reference values
+    /// Analytical models: check them against reference values; solve for an admission rule
     Theory(TheoryArgs),
     /// Print the JSON Schema of the scenario file, or its keys as a page
     Schema(SchemaArgs),
@@ -128,6 +128,10 @@ pub(crate) struct ReplicationArgs {
     /// Play replications until every mean and p99 latency has an interval of at most this half-width, such as `5%`
     #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["bench", "steps"])]
     pub precision: Option<f64>,
+    /// Play replications in antithetic pairs: the second of a pair meets each random number u as 1 - u, so that good and bad luck
+    /// cancel. Intervals are over pairs; how much narrower they are is said
+    #[arg(long, conflicts_with = "parameter_uncertainty")]
+    pub antithetic: bool,
     /// Confidence of the intervals, such as `0.95` or `95%`
     #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.95")]
     pub confidence: f64,
@@ -293,9 +297,12 @@ pub(crate) struct PredictArgs {
     /// The error-attribution ladder: from a case where theory is exact, assumptions fall one by one
     #[arg(long, conflicts_with_all = ["sweep", "no_simulation"])]
     pub ladder: bool,
-    /// Write the report, CSV and plots into this folder
+    /// Write predict.json, predict.csv and scenario.toml into this folder; with --sweep also plots
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write report.html into the folder of --out too: one page with theory over simulated points
+    #[arg(long, requires = "out", conflicts_with = "ladder")]
+    pub report: bool,
     /// Seed of all random numbers [default: the scenario's, or 0]
     #[arg(long)]
     pub seed: Option<u64>,
@@ -313,6 +320,11 @@ pub(crate) struct PredictArgs {
 /// Arrivals over capacity, at several points.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Loads(pub Vec<f64>);
+
+fn parts(text: &str) -> Result<Loads, String> {
+    let all: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    all.map(Loads).ok_or_else(|| "write shares of the arrivals that rise to 1, such as `0.4,0.8,1`".into())
+}
 
 fn loads(text: &str) -> Result<Loads, String> {
     let load = |part: &str| part.trim().parse::<f64>().ok().filter(|load| *load > 0.0 && *load <= 10.0);
@@ -446,6 +458,9 @@ pub(crate) struct ValidateArgs {
     /// Write a scatter plot of predicted against measured latencies (SVG)
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
+    /// Write the comparison as one HTML page: errors, scatter plots, every row
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Leave out the table of rows
     #[arg(long)]
     pub summary_only: bool,
@@ -611,8 +626,8 @@ The page needs no network and no script, follows the light or dark scheme of the
 
 Exit codes: 0 ok, 1 a file cannot be written, 2 this is no folder of results.")]
 pub(crate) struct ReportArgs {
-    /// Folder of `kendall run --out` or `kendall sweep --out`, or a file that `kendall sweep --json` or `kendall capacity --json`
-    /// printed
+    /// Folder of `kendall run --out`, `kendall sweep --out` or `kendall predict --out`, or a file that `kendall capacity --json`,
+    /// `kendall sweep --json`, `kendall predict --json` or `kendall validate --json` printed
     pub dir: PathBuf,
     /// What to make
     #[arg(long, value_enum, default_value = "html")]
@@ -732,6 +747,42 @@ pub(crate) struct TheoryArgs {
 pub(crate) enum TheoryCommand {
     /// Evaluate a file of reference values and count which agree, model by model
     Check(TheoryCheckArgs),
+    /// Solve the admission process of a loss system and write the table that a server can play
+    Admission(TheoryAdmissionArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The scenario has `engine = \"reserve\"`. Classes are ranges of request sizes, prompt and output. The
+rule says, for the numbers of each class inside, whom to let in, such that the most requests get
+their first token in time, less what rejections cost.
+Play the table with `[server.admission] policy_table = \"FILE\"`.
+
+Exit codes: 0 solved, 2 the scenario is no loss system, or has too many states.")]
+pub(crate) struct TheoryAdmissionArgs {
+    /// Scenario file (TOML) with `engine = "reserve"`
+    pub scenario: PathBuf,
+    /// Change a key of the scenario, for instance `server.reserve.max_batch_size=8`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Write the table here (CSV)
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Classes of sizes: shares of the arrivals up to the end of each
+    #[arg(long, value_name = "SHARES", value_parser = parts, default_value = "0.4,0.8,1")]
+    pub parts: Loads,
+    /// Longest time to first token that is good (ms) [default: `slo.goodput.ttft_ms`]
+    #[arg(long, value_name = "MS")]
+    pub ttft_limit_ms: Option<f64>,
+    /// What a rejection costs, in good requests
+    #[arg(long, value_name = "COST", default_value_t = 0.25)]
+    pub rejection_cost: f64,
+    /// Write the one-step rule with this price of the whole KV cache instead, to compare
+    #[arg(long, value_name = "PRICE")]
+    pub one_step: Option<f64>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, clap::Args)]

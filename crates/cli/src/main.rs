@@ -8,6 +8,7 @@ mod changes;
 mod commands;
 mod exit;
 mod import;
+mod origin;
 mod progress;
 mod scenario_file;
 mod study;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Catalog(catalog) => commands::catalog(&catalog),
         Command::Theory(theory) => match theory.command {
             TheoryCommand::Check(check) => commands::theory_check(&check),
+            TheoryCommand::Admission(admission) => commands::theory_admission(&admission),
         },
         Command::Schema(schema) => commands::schema(&schema),
         Command::Completions(args) => commands::completions(&args),

@@ -22,18 +22,24 @@ pub(crate) struct ScenarioWorkloads<'a> {
     /// The files that it names are read once.
     prepared: Prepared,
     seed: u64,
+    antithetic: bool,
 }
 
 impl<'a> ScenarioWorkloads<'a> {
     pub(crate) fn new(file: &'a ScenarioFile, seed: u64) -> Result<Self, Failure> {
-        let workloads = Self { file, prepared: workload::prepare(file)?, seed };
+        let workloads = Self { file, prepared: workload::prepare(file)?, seed, antithetic: false };
         // Mistakes in parameters show when the first requests are drawn up.
         workloads.ready(0)?;
         Ok(workloads)
     }
 
+    /// The same with replications 0 and 1, 2 and 3, ... as antithetic pairs.
+    pub(crate) fn antithetic(self) -> Self {
+        Self { antithetic: true, ..self }
+    }
+
     fn ready(&self, replication: u32) -> Result<Ready, Failure> {
-        self.prepared.begin(self.file, Streams::new(self.seed, replication))
+        self.prepared.begin(self.file, self.streams(replication))
     }
 
     /// Requests of a run, where their number is known before.
@@ -55,7 +61,15 @@ impl Workloads for ScenarioWorkloads<'_> {
     }
 
     fn streams(&self, replication: u32) -> Streams {
-        Streams::new(self.seed, replication)
+        let partner = self.antithetic && replication % 2 == 1;
+        // Replication 0 stays the run without replications.
+        let pair = if self.antithetic { replication / 2 } else { replication };
+        let streams = Streams::new(self.seed, pair);
+        if partner { streams.mirrored() } else { streams }
+    }
+
+    fn is_antithetic(&self) -> bool {
+        self.antithetic
     }
 }
 
@@ -115,15 +129,15 @@ pub(crate) fn horizon(file: &ScenarioFile) -> Horizon {
     if workload.trace.is_some() {
         return Horizon::Finite;
     }
-    if is_closed(file) {
-        return Horizon::Bounded;
-    }
     let classes = workload.class.iter().filter_map(|class| class.arrivals.as_ref());
-    if workload.arrivals.iter().chain(classes).all(Arrivals::is_stationary) {
-        Horizon::Stationary
-    } else {
-        Horizon::Finite
+    let mut arrivals = workload.arrivals.iter().chain(classes);
+    if is_closed(file) {
+        // Clients that find everything there at once are a closed loop; where the offered rate changes, so does the state.
+        let changes =
+            |arrivals: &Arrivals| !arrivals.is_stationary() && !matches!(arrivals, Arrivals::AtOnce {});
+        return if arrivals.any(changes) { Horizon::Finite } else { Horizon::Bounded };
     }
+    if arrivals.all(Arrivals::is_stationary) { Horizon::Stationary } else { Horizon::Finite }
 }
 
 /// The verdict on a scenario's queue from what the number in the system did. `sample` requests are read for the load.

@@ -102,3 +102,58 @@ fn the_scenarios_of_the_tutorials_are_those_that_run() {
         assert_eq!(shown, run, "{page}");
     }
 }
+
+/// Numbers on both sides of each ` +- `, as they are written.
+fn intervals(text: &str) -> Vec<(String, String)> {
+    let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | 'e' | '-');
+    let pieces: Vec<&str> = text.split(" +- ").collect();
+    let pairs = pieces.windows(2).filter_map(|pair| {
+        let mean = pair[0].rsplit(|c| !is_part(c)).next()?;
+        let half_width = pair[1].split(|c| !is_part(c)).next()?;
+        let clean = |number: &str| number.replace(',', "").trim_end_matches(['.', '-', 'e']).to_owned();
+        Some((clean(mean), clean(half_width)))
+    });
+    pairs.filter(|(mean, half_width)| !mean.is_empty() && !half_width.is_empty()).collect()
+}
+
+/// Whether a number is another one rounded to the decimals that it shows.
+fn is_rounded(shown: &str, value: f64) -> bool {
+    let decimals = shown.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let half_a_digit = 0.5 * 10_f64.powi(-i32::try_from(decimals).expect("a few digits"));
+    // Results are rounded themselves, to four digits.
+    shown.parse::<f64>().is_ok_and(|shown| (shown - value).abs() <= half_a_digit + 1e-3 * value.abs())
+}
+
+/// Every interval that the findings of a study state is one of its results, rounded: what a study's command rebuilds and what its
+/// page says cannot drift apart.
+#[test]
+fn findings_state_what_was_measured() {
+    let studies = Path::new(REPOSITORY).join("analysis");
+    let mut checked = 0;
+    let mut strange = Vec::new();
+    for entry in std::fs::read_dir(studies).expect("studies").flatten() {
+        let [findings, results] =
+            ["README.md", "results.md"].map(|name| std::fs::read_to_string(entry.path().join(name)));
+        let (Ok(findings), Ok(results)) = (findings, results) else { continue };
+        let results: Vec<(f64, f64)> = intervals(&results)
+            .into_iter()
+            .map(|(mean, half_width)| {
+                (mean.parse().expect("a mean"), half_width.parse().expect("a half-width"))
+            })
+            .collect();
+        for (mean, half_width) in intervals(&findings) {
+            // Percent, thousands, seconds instead of milliseconds.
+            let known = [1.0, 1e-2, 1e2, 1e-3, 1e3].into_iter().any(|scale| {
+                results
+                    .iter()
+                    .any(|&(m, h)| is_rounded(&mean, m * scale) && is_rounded(&half_width, h * scale))
+            });
+            checked += 1;
+            if !known {
+                strange.push(format!("{}: {mean} +- {half_width}", entry.path().display()));
+            }
+        }
+    }
+    assert!(strange.is_empty(), "not among the results: {strange:#?}");
+    assert!(checked > 40, "only {checked} intervals were found");
+}

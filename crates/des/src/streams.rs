@@ -3,6 +3,9 @@
 //! A purpose has one `ChaCha8` key stream, and entity number `e` owns its block number `e`: 64 bytes, eight draws.
 //! Reading entities in order therefore reads the stream straight through, and jumping to any entity costs one seek.
 //! An entity that needs more than eight draws goes on in a key stream of its own, so that no draw is ever shared.
+//!
+//! Every variate is made by inversion of one uniform number, so that a replication with each `u` replaced by `1 - u` is its
+//! antithetic partner (Law & Kelton, section 11.3): [`Streams::mirrored`].
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
@@ -16,12 +19,19 @@ pub struct Purpose(pub u32);
 pub struct Streams {
     seed: u64,
     replication: u32,
+    mirrored: bool,
 }
 
 impl Streams {
     /// The streams of `replication` (0, 1, ...) under `seed`.
     pub fn new(seed: u64, replication: u32) -> Self {
-        Self { seed, replication }
+        Self { seed, replication, mirrored: false }
+    }
+
+    /// The same addresses with every bit inverted: each uniform number `u` becomes exactly `1 - u`.
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        Self { mirrored: !self.mirrored, ..self }
     }
 
     /// The stream of one purpose.
@@ -95,7 +105,11 @@ impl Stream {
             self.generator.set_word_pos(u128::from(group) * GROUP as u128 * WORDS_PER_BLOCK);
         }
         self.next_group = group + 1;
-        self.generator.fill_bytes(self.blocks.as_flattened_mut());
+        let bytes = self.blocks.as_flattened_mut();
+        self.generator.fill_bytes(bytes);
+        if self.streams.mirrored {
+            bytes.iter_mut().for_each(|byte| *byte = !*byte);
+        }
     }
 }
 
@@ -118,11 +132,11 @@ impl EntityRng {
             return u64::from_le_bytes(*draw);
         }
         let (streams, purpose, entity) = self.address;
-        self.overflow
-            .get_or_insert_with(|| {
-                Box::new(ChaCha8Rng::from_seed(streams.key(purpose, entity.wrapping_add(1))))
-            })
-            .next_u64()
+        let overflow = self.overflow.get_or_insert_with(|| {
+            Box::new(ChaCha8Rng::from_seed(streams.key(purpose, entity.wrapping_add(1))))
+        });
+        let bits = overflow.next_u64();
+        if streams.mirrored { !bits } else { bits }
     }
 
     /// Uniform on the open interval (0, 1).
@@ -156,6 +170,21 @@ mod tests {
         for entity in (0..50).rev() {
             assert_eq!(draws(&mut backwards.entity(entity), 20), in_order[entity as usize]);
         }
+    }
+
+    /// Also beyond the eight draws of a block. The sum is exact: both numbers are multiples of 2^-54.
+    #[test]
+    fn mirrored_streams_hold_one_minus_each_number() {
+        let streams = Streams::new(7, 3);
+        let (mut one, mut other) = (streams.stream(Purpose(1)), streams.mirrored().stream(Purpose(1)));
+        for entity in 0..50 {
+            assert_eq!((one.first_open01(entity) + other.first_open01(entity)).to_bits(), 1.0_f64.to_bits());
+            let (mut one, mut other) = (one.entity(entity), other.entity(entity));
+            for _ in 0..20 {
+                assert_eq!((one.next_open01() + other.next_open01()).to_bits(), 1.0_f64.to_bits());
+            }
+        }
+        assert_eq!(streams.mirrored().mirrored(), streams);
     }
 
     #[test]

@@ -4,15 +4,9 @@ use serde_json::Value;
 
 use crate::chart::{Axis, Chart, Direction, Layer, Mark, Shape, Unit};
 use crate::document::{Block, DataTable, Document, Figure, Level, Section, Tile, Verdict};
+use crate::json::{number, text};
 use crate::number::{percent, significant, whole};
-
-fn number(value: &Value, key: &str) -> Option<f64> {
-    value.get(key).and_then(Value::as_f64)
-}
-
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value.get(key).and_then(Value::as_str).unwrap_or("unknown")
-}
+use crate::origin;
 
 struct Search<'v> {
     json: &'v Value,
@@ -45,7 +39,7 @@ impl Document {
             ),
             verdict: search.verdict(),
             tiles: search.tiles(),
-            sections: vec![search.charts(), search.table()],
+            sections: [search.charts(), search.table()].into_iter().chain(origin::sections(json)).collect(),
         })
     }
 }

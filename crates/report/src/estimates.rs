@@ -40,12 +40,12 @@ pub(crate) fn to_json(rows: &[FigureRow]) -> Map<String, Value> {
         .collect()
 }
 
-/// The main figures, a line each.
-pub(crate) fn table(rows: &[FigureRow]) -> Table {
+/// The main figures, a line each; `count` says what the means are over.
+pub(crate) fn table(rows: &[FigureRow], count: &str) -> Table {
     let mut table = crate::table::facts_table();
     let confidence = rows.iter().find_map(|row| row.mean).map_or(0.0, |mean| mean.confidence);
     let interval = format!("+- {} %", significant_share(confidence));
-    table.set_header(["figure", "unit", "mean", &interval, "runs"]);
+    table.set_header(["figure", "unit", "mean", &interval, count]);
     for (row, mean) in rows.iter().filter(|row| row.main).filter_map(|row| Some((row, row.mean?))) {
         let half_width = match mean.half_width {
             Some(half_width) => significant(Some(half_width)),

@@ -5,6 +5,8 @@
 pub struct Screen {
     /// Whether colours are wanted.
     pub colour: bool,
+    /// Whether someone looks at it who can see blocks of characters: a terminal that reads UTF-8.
+    pub blocks: bool,
     /// Characters in a line.
     pub width: usize,
 }
@@ -12,8 +14,16 @@ pub struct Screen {
 impl Default for Screen {
     /// A file or a pipe: no colour, a line of usual width.
     fn default() -> Self {
-        Self { colour: false, width: 100 }
+        Self { colour: false, blocks: false, width: 100 }
     }
+}
+
+/// How good a piece of news is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Good,
+    Mixed,
+    Bad,
 }
 
 /// Eighths of a character cell, from the left.
@@ -28,6 +38,16 @@ impl Screen {
     /// Emphasised text.
     pub(crate) fn bold(self, text: &str) -> String {
         self.code("1", text)
+    }
+
+    /// Text that says that all is well, or not.
+    pub(crate) fn mood(self, mood: Mood, text: &str) -> String {
+        let code = match mood {
+            Mood::Good => "32",
+            Mood::Mixed => "33",
+            Mood::Bad => "31",
+        };
+        self.code(code, text)
     }
 
     fn code(self, code: &str, text: &str) -> String {

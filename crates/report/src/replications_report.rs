@@ -22,6 +22,9 @@ pub struct ReplicationsReport<'a> {
     pub resolved: &'a Resolved,
     /// How many runs there were.
     pub replications: u32,
+    /// Of antithetic pairs, some figures with the half-width of their interval over that of as many independent runs; `None` of
+    /// independent replications.
+    pub antithetic: Option<Vec<(&'static str, f64)>>,
     /// Confidence of the intervals.
     pub confidence: f64,
     /// The wanted relative half-width and whether it was reached.
@@ -64,8 +67,21 @@ impl ReplicationsReport<'_> {
         ] {
             fields.insert(key.into(), value);
         }
+        if let Some(ratios) = &self.antithetic {
+            let ratios = ratios.iter().map(|&(figure, ratio)| (figure.to_owned(), json!(ratio)));
+            fields.insert("antithetic_width_ratios".into(), Value::Object(ratios.collect()));
+        }
         fields.extend(estimates::to_json(&self.figures));
         Value::Object(fields)
+    }
+
+    fn extent(&self) -> String {
+        match self.antithetic {
+            None => format!("{} independent replications", whole(u64::from(self.replications))),
+            Some(_) => {
+                format!("{} antithetic pairs of replications", whole(u64::from(self.replications / 2)))
+            }
+        }
     }
 
     /// The main figures in a screenful of plain text.
@@ -73,12 +89,12 @@ impl ReplicationsReport<'_> {
         let mut text = String::new();
         let _ = writeln!(
             text,
-            "{}: {}, {}, seed {}, {} independent replications",
+            "{}: {}, {}, seed {}, {}",
             self.name,
             self.what,
             self.resolved.engine,
             self.seed,
-            whole(u64::from(self.replications))
+            self.extent()
         );
         let _ = writeln!(text, "queue: {}: {}", self.verdict, self.reason);
         if let Some((relative, reached)) = self.precision {
@@ -89,7 +105,14 @@ impl ReplicationsReport<'_> {
                 significant_share(relative)
             );
         }
-        let _ = writeln!(text, "\n{}\n", estimates::table(&self.figures).trim_fmt());
+        let count = if self.antithetic.is_some() { "pairs" } else { "runs" };
+        let _ = writeln!(text, "\n{}\n", estimates::table(&self.figures, count).trim_fmt());
+        if let Some(ratios) = self.antithetic.as_ref().filter(|ratios| !ratios.is_empty()) {
+            let ratios: Vec<_> =
+                ratios.iter().map(|(figure, ratio)| format!("{figure} {ratio:.2}")).collect();
+            let _ =
+                writeln!(text, "half-widths over those of as many independent runs: {}", ratios.join(", "));
+        }
         for warning in &self.warnings {
             let _ = writeln!(text, "! {warning}");
         }

@@ -8,6 +8,7 @@ use kendall_theory::output::jain_index;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::spread::Spread;
 use crate::steady::{LATENCIES, SteadyState};
 
 /// Below so many observations a p99 rests on fewer than ten of them.
@@ -35,6 +36,8 @@ pub struct RunReport<'a> {
     pub classes: Vec<ClassSummary>,
     /// Money and energy, if the scenario names GPUs.
     pub cost: Option<Cost>,
+    /// How latencies spread, by name; for a terminal only.
+    pub spreads: Vec<(&'static str, Spread)>,
     /// Warnings of whoever made the scenario.
     pub notes: &'a [String],
 }

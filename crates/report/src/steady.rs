@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::estimates::significant_share;
 use crate::number::{significant, whole};
+use crate::paint::{Mood, Screen};
 
 /// Statistics with intervals, in the order of [`RunIntervals`].
 const STATISTICS: [&str; 1 + PERCENTILES.len()] = ["mean", "p50", "p90", "p95", "p99"];
@@ -131,8 +132,13 @@ impl SteadyState {
     }
 
     /// The verdict in a line.
-    pub(crate) fn line(&self) -> String {
-        format!("queue: {}: {}\n", self.verdict.word(), self.reason)
+    pub(crate) fn line(&self, screen: Screen) -> String {
+        let mood = match self.verdict {
+            Verdict::Overloaded { .. } => Mood::Bad,
+            Verdict::NearCapacity { .. } | Verdict::Transient { .. } => Mood::Mixed,
+            Verdict::Stable { .. } | Verdict::Bounded => Mood::Good,
+        };
+        format!("queue: {}: {}\n", screen.mood(mood, self.verdict.word()), self.reason)
     }
 
     /// The warning that goes with the verdict.

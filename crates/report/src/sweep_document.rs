@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
-use crate::chart::{Axis, Chart, Layer, Shape, Unit};
+use crate::chart::{Axis, Chart, Layer, MOST_LAYERS, Shape, Unit};
 use crate::document::{Block, DataTable, Document, Figure, Level, Section, Tile, Verdict};
 use crate::number::{percent, significant, whole};
+use crate::origin;
+use crate::sweep_report::WIDE;
 
 /// Charts: figure, title, unit.
 const CHARTS: [(&str, &str, &str); 12] = [
@@ -21,9 +23,6 @@ const CHARTS: [(&str, &str, &str); 12] = [
     ("usd_per_million_output_tokens", "cost of a million output tokens", "USD"),
     ("joules_per_output_token", "energy of an output token, at most", "J"),
 ];
-
-/// Most series of a chart.
-const MOST_SERIES: usize = 6;
 
 struct Sweep<'v> {
     json: &'v Value,
@@ -50,7 +49,7 @@ impl Document {
             ),
             verdict: sweep.verdict(),
             tiles: sweep.tiles(),
-            sections: vec![sweep.charts(), sweep.table()],
+            sections: [sweep.charts(), sweep.table()].into_iter().chain(origin::sections(json)).collect(),
         })
     }
 }
@@ -159,7 +158,7 @@ impl Sweep<'_> {
             let positive = numbers.iter().all(|&x| x > 0.0);
             let most = numbers.iter().copied().fold(0.0, f64::max);
             let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
-            let wide = positive && most > 30.0 * least;
+            let wide = positive && most > WIDE * least;
             let mut axis =
                 if wide { Axis::log(label, Unit::Number) } else { Axis::linear(label, Unit::Number) };
             axis.from = None;
@@ -181,6 +180,32 @@ impl Sweep<'_> {
         (places, Axis::names(label, names))
     }
 
+    /// What the models say of a figure, over a single series: more lines could not be told apart.
+    fn theory(&self, figure: &str, places: &[f64], series: usize) -> Vec<Layer> {
+        let of_point =
+            |point: &Value| point.get("theory").and_then(Value::as_object).cloned().unwrap_or_default();
+        let mut models: Vec<String> = Vec::new();
+        for model in self.points.iter().flat_map(|point| of_point(point).into_iter().map(|(model, _)| model))
+        {
+            if series == 1 && !models.contains(&model) {
+                models.push(model);
+            }
+        }
+        let layer = |(number, model): (usize, String)| {
+            let points = self.points.iter().zip(places);
+            let line = points.filter_map(|(point, &x)| {
+                Some((x, point.get("theory")?.get(&model)?.get(figure)?.as_f64()?))
+            });
+            Layer {
+                label: format!("{model} (theory)"),
+                colour: number + 1,
+                shape: Shape::Line(line.collect()),
+            }
+        };
+        let layers = models.into_iter().enumerate().map(layer);
+        layers.filter(|layer| layer.shape.points().nth(1).is_some()).collect()
+    }
+
     fn charts(&self) -> Section {
         let (places, axis) = self.axis();
         let mut series: Vec<String> = Vec::new();
@@ -197,7 +222,7 @@ impl Sweep<'_> {
                 })
             })
             .collect();
-        let shown = series.len().min(MOST_SERIES);
+        let shown = series.len().min(MOST_LAYERS);
         let figures = CHARTS
             .into_iter()
             .filter_map(|(figure, title, unit)| {
@@ -218,8 +243,10 @@ impl Sweep<'_> {
                         ),
                     })
                     .collect();
+                let layers: Vec<Layer> =
+                    self.theory(figure, &places, series.len()).into_iter().chain(layers).collect();
                 let varies = layers.iter().any(|layer| match &layer.shape {
-                    Shape::Dots(points) => points.iter().any(|&(_, y, _)| y != 0.0),
+                    Shape::Dots(points) | Shape::Points(points) => points.iter().any(|&(_, y, _)| y != 0.0),
                     Shape::Line(_) | Shape::Area(_) | Shape::Intervals(_) => true,
                 });
                 let y = match unit {
@@ -245,7 +272,8 @@ impl Sweep<'_> {
             id: "figures",
             heading: "Against what was varied".into(),
             lead: format!(
-                "Means over replications with their intervals. A figure that an overloaded point does not have is left out.{left_out}"
+                "Means over replications with their intervals. A figure that an overloaded point does not have is left out. Lines of \
+                 theory are those of `kendall predict`, where a model applies.{left_out}"
             ),
             blocks: vec![Block::Figures(figures)],
         }
@@ -260,7 +288,10 @@ impl Sweep<'_> {
             ("mean_tpot_ms", "mean TPOT (ms)"),
             ("p99_tpot_ms", "p99 TPOT (ms)"),
         ];
-        let mut text = self.keys.clone();
+        // Short names, unless two keys end alike.
+        let short: Vec<&str> = self.keys.iter().map(|key| key.rsplit('.').next().unwrap_or(key)).collect();
+        let is_clear = short.iter().enumerate().all(|(i, name)| !short[..i].contains(name));
+        let mut text = if is_clear { short } else { self.keys.clone() };
         text.push("status");
         let mut table = DataTable::new(&text, &COLUMNS.map(|(_, title)| title));
         for point in self.points {
@@ -312,5 +343,18 @@ mod tests {
         let page = document.to_html().unwrap();
         assert!(page.contains("&lt;H100&gt;") && !page.contains("<H100>"));
         assert!(Document::of_sweep(&json!({"points": []})).is_none());
+    }
+
+    #[test]
+    fn theory_is_a_line_over_one_series() {
+        let point = |rate: u32| {
+            json!({"values": {"rate_per_s": rate}, "status": "completed", "figures": {"p99_ttft_ms": {"mean": 90.0, "half_width": 1.0}},
+                "theory": {"paged": {"p99_ttft_ms": 91.0}}})
+        };
+        let json = json!({"scenario": "x", "points": [point(1), point(2)]});
+        let document = Document::of_sweep(&json).unwrap();
+        let chart = &document.figures().next().unwrap().chart;
+        let labels: Vec<&str> = chart.layers.iter().map(|layer| layer.label.as_str()).collect();
+        assert_eq!(labels, ["paged (theory)", ""]);
     }
 }

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use comfy_table::CellAlignment;
 use serde_json::{Map, Value, json};
 
+use crate::chart::{Axis, Chart, Layer, MOST_LAYERS, Shape, Unit};
 use crate::csv_table::csv_table;
 use crate::estimates::{self, FigureRow, significant_share};
 use crate::number::significant;
-use crate::plot::{Plot, PlotPoint, Series};
+use crate::origin::Origin;
 
 /// What became of a point.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +57,12 @@ pub struct SweepPointRow {
     pub figures: Vec<FigureRow>,
     /// How it differs from its baseline.
     pub difference: Option<Difference>,
+    /// What stationary models say of it, `{model: {figure: value}}`; null if they were not asked.
+    pub theory: Value,
 }
+
+/// Place, mean and half-width of a point in a chart.
+type Dot = (f64, f64, Option<f64>);
 
 /// Which figures of a point.
 type FiguresOf = fn(&SweepPointRow) -> &[FigureRow];
@@ -95,7 +101,12 @@ pub struct SweepReport<'a> {
     pub points: Vec<SweepPointRow>,
     /// What a reader must know.
     pub warnings: Vec<String>,
+    /// Where it comes from.
+    pub origin: Origin,
 }
+
+/// Values of a key over so large a ratio are drawn by their ratios.
+pub(crate) const WIDE: f64 = 30.0;
 
 /// Figures of the table: more do not fit a line.
 const TABLE: [&str; 5] =
@@ -114,13 +125,16 @@ impl SweepReport<'_> {
                 "reason": point.status.reason(),
                 "figures": estimates::to_json(&point.figures),
             });
+            if !point.theory.is_null() {
+                fields["theory"] = point.theory.clone();
+            }
             if let Some(difference) = &point.difference {
                 fields["baseline"] = json!(difference.baseline);
                 fields["differences"] = Value::Object(estimates::to_json(&difference.figures));
             }
             fields
         });
-        json!({
+        let mut json = json!({
             "kendall_version": self.kendall_version,
             "scenario": self.name,
             "seed": self.seed,
@@ -129,7 +143,9 @@ impl SweepReport<'_> {
             "keys": self.keys,
             "warnings": self.warnings,
             "points": points.collect::<Vec<_>>(),
-        })
+        });
+        self.origin.add_to(&mut json);
+        json
     }
 
     /// One row a point: the keys, the status, each figure and its half-width; with a baseline also its number, the
@@ -239,32 +255,32 @@ impl SweepReport<'_> {
         shared.join(", ")
     }
 
-    /// A plot of each main figure, and of each main difference, against the first key, a series for each combination of the others, with the name of
-    /// its file. With `paired` keys there is one series.
-    pub fn plots(&self, paired: bool) -> Vec<(String, Plot)> {
-        let mut plots = Vec::new();
+    /// A chart of each main figure, and of each main difference, against the first key, a layer for each combination of the
+    /// others, with the name of its file. With `paired` keys there is one layer.
+    pub fn charts(&self, paired: bool) -> Vec<(String, Chart)> {
+        let mut charts = Vec::new();
         let kinds: [(FiguresOf, &str); 2] =
             [(|point| &point.figures, ""), (SweepPointRow::differences, "-difference")];
         for (of, suffix) in kinds {
             let mains = self.points.first().into_iter().flat_map(of).filter(|figure| figure.main);
-            plots.extend(mains.filter_map(|figure| {
-                let mut plot = self.plot(figure, of, paired)?;
+            charts.extend(mains.filter_map(|figure| {
+                let mut chart = self.chart(figure, of, paired)?;
                 if !suffix.is_empty() {
                     let baseline = self.points.first().map(|point| self.baseline_text(point));
-                    plot.y_label = format!("difference of {}", plot.y_label);
-                    plot.title = format!("{}, less that of {}", plot.title, baseline.unwrap_or_default());
+                    chart.y.label = format!("difference of {}", chart.y.label);
+                    chart.title = format!("{}, less that of {}", chart.title, baseline.unwrap_or_default());
                 }
-                Some((format!("{}{suffix}.svg", figure.name), plot))
+                Some((format!("{}{suffix}.svg", figure.name), chart))
             }));
         }
-        plots
+        charts
     }
 
-    fn plot(&self, figure: &FigureRow, of: fn(&SweepPointRow) -> &[FigureRow], paired: bool) -> Option<Plot> {
+    fn chart(&self, figure: &FigureRow, of: FiguresOf, paired: bool) -> Option<Chart> {
         let key = self.keys.first()?;
         let numeric = self.points.iter().all(|point| point.values[0].is_number());
         let mut names: Vec<String> = Vec::new();
-        let mut series: Vec<Series> = Vec::new();
+        let mut series: Vec<(String, Vec<Dot>)> = Vec::new();
         for point in &self.points {
             let name = plain(&point.values[0]);
             let place = names.iter().position(|known| *known == name).unwrap_or_else(|| {
@@ -276,29 +292,45 @@ impl SweepReport<'_> {
             let label = others.map(|(key, value)| format!("{} = {}", last_part(key), plain(value)));
             let label = if paired { String::new() } else { label.collect::<Vec<_>>().join(", ") };
             let Some(mean) = of(point).iter().find(|row| row.name == figure.name)?.mean else { continue };
-            let drawn = PlotPoint { x, y: mean.mean, half_width: mean.half_width };
-            match series.iter_mut().find(|series| series.label == label) {
-                Some(series) => series.points.push(drawn),
-                None => series.push(Series { label, points: vec![drawn] }),
+            let drawn = (x, mean.mean, mean.half_width);
+            match series.iter_mut().find(|(known, _)| *known == label) {
+                Some((_, points)) => points.push(drawn),
+                None => series.push((label, vec![drawn])),
             }
         }
-        for series in &mut series {
-            series.points.sort_by(|a, b| a.x.total_cmp(&b.x));
-        }
-        let unit = if figure.unit.is_empty() { String::new() } else { format!(" ({})", figure.unit) };
-        (!series.is_empty()).then(|| Plot {
-            title: format!(
-                "{}: {}, {} runs a point, {} % intervals",
-                self.name,
-                figure.name,
-                self.replications,
-                significant_share(self.confidence)
-            ),
-            x_label: key.clone(),
-            y_label: format!("{}{unit}", figure.name),
-            names: (!numeric).then_some(names),
-            series,
-        })
+        let left_out = match series.len().saturating_sub(MOST_LAYERS) {
+            0 => String::new(),
+            n => format!(" ({n} further series left out)"),
+        };
+        let title = format!(
+            "{}: {}, {} runs a point, {} % intervals{left_out}",
+            self.name,
+            figure.name,
+            self.replications,
+            significant_share(self.confidence)
+        );
+        let places = series.iter().flat_map(|(_, points)| points).map(|&(x, ..)| x);
+        let (least, most) =
+            places.fold((f64::INFINITY, 0.0_f64), |(least, most), x| (least.min(x), most.max(x)));
+        let x = if numeric && least > 0.0 && most > WIDE * least {
+            Axis::log(key, Unit::Number)
+        } else if numeric {
+            Axis { from: None, ..Axis::linear(key, Unit::Number) }
+        } else {
+            Axis::names(key, names)
+        };
+        let layers = series.into_iter().take(MOST_LAYERS).enumerate().map(|(colour, (label, mut points))| {
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            Layer { label, colour, shape: Shape::Dots(points) }
+        });
+        let layers: Vec<Layer> = layers.collect();
+        let ends = layers.iter().flat_map(|layer| layer.shape.points()).map(|(_, y)| y);
+        let (low, high) =
+            ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
+        // From 0 where that costs less than half of the height.
+        let from = Some(0.0).filter(|_| low >= 0.0 && low < high / 2.0);
+        let y = Axis { from, ..Axis::linear(figure.name, Unit::Named(figure.unit.to_owned())) };
+        (!layers.is_empty()).then(|| Chart { title, x, y, layers, marks: Vec::new() })
     }
 }
 

@@ -6,12 +6,14 @@ use comfy_table::{CellAlignment, Table, presets};
 use kendall_serving::Cost;
 
 use crate::number::{percent, significant, whole};
+use crate::paint::{Mood, Screen};
 use crate::run_report::RunReport;
+use crate::spread::{self, Spread};
 use crate::steady::LATENCIES;
 
 impl RunReport<'_> {
-    /// The run in a screenful of plain text.
-    pub fn to_table(&self) -> String {
+    /// The run in a screenful of text: plain for a file or a pipe, with colours and histograms where the screen has them.
+    pub fn to_table(&self, screen: Screen) -> String {
         let metrics = &self.metrics;
         let replicas = self.resolved.simulation.replicas;
         let mut text = String::new();
@@ -19,9 +21,12 @@ impl RunReport<'_> {
         let _ = writeln!(
             text,
             "{}: {}, {}{several}, seed {}",
-            self.name, self.what, self.resolved.engine, self.seed
+            screen.bold(self.name),
+            self.what,
+            self.resolved.engine,
+            self.seed
         );
-        text.push_str(&self.steady.line());
+        text.push_str(&self.steady.line(screen));
         let mut facts = facts_table();
         let mut fact = |name: &str, value: String| {
             facts.add_row([name.to_owned(), value]);
@@ -69,21 +74,32 @@ impl RunReport<'_> {
         }
         let _ = writeln!(text, "{}\n", facts.trim_fmt());
         text.push_str(&self.latency_text());
+        text.push_str(&self.histograms(screen));
         text.push_str(&self.ttft_line());
         if !self.classes.is_empty() {
             let _ = write!(text, "\n{}", self.class_text());
         }
-        text.push_str(&self.warnings_text());
+        text.push_str(&self.warnings_text(screen));
         text
     }
 
     /// The warnings, a line each.
-    pub fn warnings_text(&self) -> String {
+    pub fn warnings_text(&self, screen: Screen) -> String {
         let mut text = String::new();
         for warning in self.warnings() {
-            let _ = writeln!(text, "! {warning}");
+            let _ = writeln!(text, "{}", screen.mood(Mood::Mixed, &format!("! {warning}")));
         }
         text
+    }
+
+    /// The spread of the latencies that have a meaning, a line each; nothing where nobody looks.
+    fn histograms(&self, screen: Screen) -> String {
+        let title =
+            |latency: &str| LATENCIES.iter().find(|(name, _)| *name == latency).map(|(_, title)| *title);
+        let shown = self.spreads.iter().filter(|(name, _)| self.steady.shows(name));
+        let shown: Vec<(&str, &Spread)> =
+            shown.filter_map(|(name, spread)| Some((title(name)?, spread))).collect();
+        if screen.blocks { spread::lines(&shown, screen) } else { String::new() }
     }
 
     fn request_counts(&self) -> String {

@@ -47,6 +47,11 @@ impl<'a> NewBlocks<'a> {
         (new, Unfinished { batches: rest, blocks })
     }
 
+    /// What is taken in the first so many of these steps.
+    pub(crate) fn in_first(self, steps: u64) -> Self {
+        Self::new(self.by_step, steps)
+    }
+
     /// Blocks taken at the result with this number, from 0.
     pub fn at(&self, step: u64) -> u32 {
         self.by_step[(step % self.by_step.len() as u64) as usize]

@@ -25,6 +25,32 @@ pub struct DecodeRun<'a> {
     pub new_blocks: NewBlocks<'a>,
 }
 
+impl DecodeRun<'_> {
+    /// The first `steps` of the run as a run by themselves; all of them if there are no more.
+    #[must_use]
+    pub fn first(&self, steps: u64) -> Self {
+        let gaps = Progression { count: steps.min(self.gaps.count), ..self.gaps };
+        // A part of the run's own length, which is one of 64 bits.
+        let length = SimDuration::from_ps(gaps.sum_of_first(gaps.count) as u64);
+        let new_blocks = self.new_blocks.in_first(gaps.count);
+        Self { gaps, end: self.start + length, new_blocks, ..*self }
+    }
+
+    /// Blocks that the run took, each times how long it was held until the run's end (ps).
+    pub fn new_block_area(&self) -> u128 {
+        let product = |a: u64, b: u64| u128::from(a) * u128::from(b);
+        let NewBlocks { count, sum_of_results, sum_of_pairs, .. } = self.new_blocks;
+        let until_taken = product(sum_of_results, self.gaps.first.as_ps())
+            + product(sum_of_pairs, self.gaps.growth.as_ps());
+        product(count, (self.end - self.start).as_ps()) - until_taken
+    }
+
+    /// Tokens that the run added, each times how long it was held until the run's end (ps).
+    pub fn new_token_area(&self) -> u128 {
+        self.gaps.area_under_ramp(0, self.num_rows)
+    }
+}
+
 /// Receives what happens in a run, in the order in which it happens.
 pub trait Observer {
     /// `n` output tokens followed the one before them after `gap` each. `n` may be 0.
@@ -73,4 +99,40 @@ pub trait Observer {
 
     /// The run ended before the result of a step that had been scheduled.
     fn step_cut_off(&mut self, _step: StepRecord) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The area up to any step is the sum over the steps before it.
+        #[test]
+        fn areas_of_a_run_add_up(
+            by_step in prop::collection::vec(0_u32..50, 1..40), first in 0_u64..1_000, growth in 0_u64..50,
+            rows in 0_u64..50, count in 0_u64..200, part in 0_u64..250,
+        ) {
+            let gaps = Progression { first: SimDuration::from_ps(first), growth: SimDuration::from_ps(growth), count };
+            let before =
+                EngineGauges { num_waiting: 0, num_running: 0, used_blocks: 0, held_blocks: 0, held_tokens: 0 };
+            let run = DecodeRun {
+                start: SimTime::ZERO, gaps, num_rows: rows, before,
+                end: SimTime::ZERO + SimDuration::from_ps(gaps.sum_of_first(count) as u64),
+                new_blocks: NewBlocks::new(&by_step, count),
+            };
+            let part = part.min(count);
+            let done = run.first(part);
+            let (mut blocks, mut tokens, mut areas) = (0, 0, (0, 0));
+            for step in 0..part {
+                let gap = u128::from(gaps.value(step).as_ps());
+                areas = (areas.0 + gap * blocks, areas.1 + gap * tokens);
+                blocks += u128::from(run.new_blocks.at(step));
+                tokens += u128::from(rows);
+            }
+            prop_assert_eq!((done.new_block_area(), done.new_token_area()), areas);
+            prop_assert_eq!(u128::from(done.new_blocks.count), blocks);
+        }
+    }
 }

@@ -162,7 +162,7 @@ fn mean(values: &[f64]) -> Option<Interval> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kendall_des::{SimDuration, SimTime};
+    use kendall_des::SimTime;
     use kendall_serving::EngineConfig;
 
     const MS: u64 = 1_000_000_000;

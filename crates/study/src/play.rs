@@ -73,6 +73,11 @@ pub trait Workloads: Sync {
     fn streams(&self, replication: u32) -> Streams {
         Streams::new(0, replication)
     }
+
+    /// Whether replications 0 and 1, 2 and 3, ... are antithetic pairs: the same addresses, mirrored random numbers.
+    fn is_antithetic(&self) -> bool {
+        false
+    }
 }
 
 impl<E: Send, F: Fn(u32) -> Result<Box<dyn Workload + Send>, E> + Sync> Workloads for F {

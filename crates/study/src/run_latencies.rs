@@ -11,8 +11,9 @@ use kendall_theory::output::{GridCounts, PERCENTILES, RunBatches, RunIntervals, 
 const ONE_BY_ONE: u64 = 1 << 16;
 /// Departures of a batch after these, at first: as many as [`RunBatches::of_values`] makes batches of.
 const BATCH: u64 = ONE_BY_ONE / 64;
-/// Departures of a batch of token gaps, at first: the gaps are too many to be kept.
-const ITL_BATCH: u64 = 128;
+/// Departures of a batch of token gaps, at first: the gaps are too many to be kept, and an end of a batch costs as much as some
+/// hundred of them. 64 batches are 512 requests.
+const ITL_BATCH: u64 = 8;
 /// Stands for a latency that a request does not have.
 const NONE: u64 = u64::MAX;
 const NS_A_MS: f64 = 1e6;

@@ -1,75 +1,48 @@
-//! `capacity` against capacities that are known without simulating.
+//! `capacity` against capacities that are known without simulating: the questions of `scenarios/capacity`.
 //!
 //! A server with one seat, steps of equal length and no prefix cache is an M/G/1 queue: a request of G output tokens
 //! holds it for G steps, its first token comes one step after its wait. The waiting time of M/G/1 has a mean in closed form
 //! (Pollaczek-Khinchine; Gross & Harris, section 5.1), that of M/D/1 a distribution (Erlang 1909; Crommelin 1932).
 
-use kendall_des::{SimDuration, Streams};
-use kendall_serving::scenario::{self, ScenarioError, WorkloadPlan};
-use kendall_serving::workload::{Arrivals, Lengths};
-use kendall_serving::{
-    EngineConfig, LinearCoefficients, RouterConfig, SimulationConfig, StepTimeModel, Workload,
-};
+use kendall_des::Streams;
+use kendall_serving::Workload;
+use kendall_serving::scenario::{self, Scenario, ScenarioError};
 use kendall_study::Workers;
 use kendall_study::capacity::{Answer, Decision, Ending, Find, Load, Question, capacity, parse_slos};
 
 const REQUESTS: u64 = 4_000;
 const STEP_S: f64 = 0.01;
 
-/// Steps of 10 ms, and so much more for each decoding sequence.
-fn steps(per_decode_seq_ps: u64) -> StepTimeModel {
-    LinearCoefficients { base_ps: 10_000_000_000, per_decode_seq_ps, ..LinearCoefficients::default() }.into()
-}
-
-fn server(max_num_seqs: u32) -> SimulationConfig {
-    SimulationConfig {
-        engine: EngineConfig { max_num_seqs, enable_prefix_caching: false, ..EngineConfig::default() },
-        step_time: steps(0),
-        replicas: 1,
-        router: RouterConfig::default(),
-        front_end: kendall_serving::FrontEnd::default(),
-    }
-}
-
-fn workload(arrivals: &Arrivals, output: &Lengths) -> WorkloadPlan {
-    let workload = scenario::Workload {
-        requests: Some(REQUESTS),
-        arrivals: Some(arrivals.clone()),
-        prompt_tokens: Some(Lengths::Constant { tokens: 16 }),
-        output_tokens: Some(output.clone()),
-        ..scenario::Workload::default()
-    };
-    scenario::plan(&workload).expect("a valid workload")
-}
-
+/// A scenario whose capacity is known, and the question.
 struct Case {
-    server: SimulationConfig,
-    arrivals: Arrivals,
-    output: Lengths,
+    scenario: Scenario,
     slo: &'static str,
     find: Find,
 }
 
+const MD1: &str = include_str!("../../../scenarios/capacity/md1-mean.toml");
+
 impl Case {
-    fn new(output: Lengths, slo: &'static str) -> Self {
-        let arrivals = Arrivals::Poisson { rate_per_s: 1.0 };
-        Self { server: server(1), arrivals, output, slo, find: Find::Rate }
+    fn new(text: &str, slo: &'static str, find: Find) -> Self {
+        Self { scenario: Scenario::from_toml(text).expect("a scenario"), slo, find }
     }
 
     fn answer(&self, seed: u64, threads: usize) -> Answer {
         let slos = parse_slos(&[self.slo.to_owned()], None).expect("an objective");
+        let resolved = scenario::resolve(&self.scenario).expect("a server");
+        let arrivals = self.scenario.workload.arrivals.as_ref().expect("arrivals");
         let question = Question {
-            simulation: &self.server,
+            simulation: &resolved.simulation,
             slos: &slos,
             find: self.find,
-            rate_per_s: self.arrivals.rate_per_s(),
+            rate_per_s: arrivals.rate_per_s(),
             confidence: 0.95,
             requests: REQUESTS,
             resolution: 0.02,
             load: Load::UNCHANGED,
             sensitivity_runs: 0,
         };
-        let plan = workload(&self.arrivals, &self.output);
+        let plan = scenario::plan(&self.scenario.workload).expect("a workload");
         let open = |replication| -> Result<Box<dyn Workload + Send>, ScenarioError> {
             plan.start(Streams::new(seed, replication))
         };
@@ -90,21 +63,20 @@ impl Case {
     }
 }
 
-fn constant(tokens: u32) -> Lengths {
-    Lengths::Constant { tokens }
-}
-
 /// M/D/1 with a service of 20 steps: mean TTFT <= 200 ms.
 fn mean_of_md1() -> (Case, f64) {
     let (service, wait) = (20.0 * STEP_S, 0.2 - STEP_S);
-    (Case::new(constant(20), "mean(ttft)<=200ms"), rate_of_wait(wait, service, service * service))
+    (Case::new(MD1, "mean(ttft)<=200ms", Find::Rate), rate_of_wait(wait, service, service * service))
 }
 
 /// M/G/1 with 1 to 39 steps, all equally likely: mean TTFT <= 300 ms.
 fn mean_of_mg1() -> (Case, f64) {
     let second_moment = 40.0 * 79.0 / 6.0 * STEP_S * STEP_S;
-    let case = Case::new(Lengths::Uniform { low: 1, high: 39 }, "mean(ttft)<=300ms");
-    (case, rate_of_wait(0.3 - STEP_S, 20.0 * STEP_S, second_moment))
+    let text = include_str!("../../../scenarios/capacity/mg1-mean.toml");
+    (
+        Case::new(text, "mean(ttft)<=300ms", Find::Rate),
+        rate_of_wait(0.3 - STEP_S, 20.0 * STEP_S, second_moment),
+    )
 }
 
 /// The rate at which the mean wait of M/G/1 is `wait`: W = rate E[S^2] / (2 (1 - rate E[S])), solved for the rate.
@@ -120,7 +92,8 @@ fn p90_of_md1() -> (Case, f64) {
         let rate = f64::midpoint(low, high);
         if md1_wait_at_most(wait, rate, service) >= 0.9 { low = rate } else { high = rate }
     }
-    (Case::new(constant(20), "p90(ttft)<=500ms"), low)
+    let text = include_str!("../../../scenarios/capacity/md1-p90.toml");
+    (Case::new(text, "p90(ttft)<=500ms", Find::Rate), low)
 }
 
 /// P(W <= t) = (1 - rho) sum over i <= t / D of (-rate (t - i D))^i / i! * exp(rate (t - i D)).
@@ -141,18 +114,14 @@ fn md1_wait_at_most(t: f64, rate: f64, service: f64) -> f64 {
 
 /// Clients in lockstep: a step with c of them lasts 10 + 0.5 c ms, so that TPOT <= 20.3 ms holds up to 20 clients.
 fn lockstep() -> Case {
-    let mut case = Case::new(constant(20), "mean(tpot)<=20.3ms");
-    case.server = server(128);
-    case.server.step_time = steps(500_000_000);
-    (case.arrivals, case.find) = (Arrivals::AtOnce {}, Find::Concurrency);
-    case
+    let text = include_str!("../../../scenarios/capacity/lockstep.toml");
+    Case::new(text, "mean(tpot)<=20.3ms", Find::Concurrency)
 }
 
 /// 13 requests a second, evenly spaced, of 0.2 s each: 2.6 servers' worth of work, so three replicas.
 fn even_arrivals() -> Case {
-    let mut case = Case::new(constant(20), "p99(ttft)<=50ms");
-    (case.arrivals, case.find) = (Arrivals::Constant { rate_per_s: 13.0 }, Find::Replicas);
-    case
+    let text = include_str!("../../../scenarios/capacity/even-arrivals.toml");
+    Case::new(text, "p99(ttft)<=50ms", Find::Replicas)
 }
 
 #[test]
@@ -195,7 +164,7 @@ fn the_answer_does_not_depend_on_the_number_of_threads() {
 /// A first token takes a step of 10 ms: no rate meets 9 ms, and the answer says so before any search.
 #[test]
 fn what_the_server_alone_misses_is_impossible() {
-    let answer = Case::new(constant(20), "p99(ttft)<=9ms").answer(1, 2);
+    let answer = Case::new(MD1, "p99(ttft)<=9ms", Find::Rate).answer(1, 2);
     assert_eq!(answer.ending, Ending::Impossible);
     assert_eq!(answer.zero_load.decision, Decision::Infeasible);
     assert!(answer.trials.is_empty());
@@ -205,7 +174,7 @@ fn what_the_server_alone_misses_is_impossible() {
 /// be called feasible.
 #[test]
 fn a_loose_objective_does_not_hide_an_overload() {
-    let answer = Case::new(constant(20), "p99(ttft)<=9999s").answer(1, 2);
+    let answer = Case::new(MD1, "p99(ttft)<=9999s", Find::Rate).answer(1, 2);
     assert!(answer.good.is_some_and(|good| good > 3.5 && good < 5.0), "{:?}", answer.good);
     assert!(answer.bad.is_some_and(|bad| bad <= 5.000_001), "{:?}", answer.bad);
     let overloaded = answer.trials.iter().filter(|trial| trial.x >= 5.0);

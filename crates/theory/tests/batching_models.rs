@@ -13,7 +13,7 @@ use std::path::Path;
 use kendall_theory::batching::single::SingleRequest;
 use kendall_theory::batching::{
     BatchStep, LengthLaw, Model, NotApplicable, Prediction, StepTimes, System, best, closed_form, phase_type,
-    reserved_kv,
+    reserved_kv, short_run,
 };
 use proptest::prelude::*;
 
@@ -158,6 +158,54 @@ fn other_laws_and_latency_curves() {
         let limits = [0.03, 0.05, 0.03, 0.06, 0.01, 0.05];
         assert_within(mean_errors(best, &of_set), limits, &format!("set {set}"));
     }
+}
+
+/// 500 s from an empty system, against 4,000 simulated runs a cell: the mean over runs of each run's mean.
+#[test]
+fn forty_eight_short_runs_of_the_study() {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reference/reserve_horizon500_48.csv");
+    let Some(cells) = read(&path) else {
+        println!("skipped: {} not present", path.display());
+        return;
+    };
+    let (mut stationary, mut transient, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    for cell in &cells {
+        let system = System::study(cell["lam"], cell["B"] as usize, cell["K"] as usize).unwrap();
+        let ours = short_run(&system, 500.0).unwrap();
+        let error = ours.run.mean_ttft_s / cell["mean_ttft"] - 1.0;
+        println!("{} {} {}: {:+.2} %", cell["lam"], cell["B"], cell["K"], 100.0 * error);
+        stationary.push((best(&system).unwrap().mean_ttft_s / cell["mean_ttft"] - 1.0).abs());
+        transient.push((ours.run.mean_ttft_s / cell["mean_ttft"] - 1.0).abs());
+        if cell["blocking"] >= 0.01 {
+            lost.push((ours.run.blocking_probability / cell["blocking"] - 1.0).abs());
+        }
+    }
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+    println!(
+        "mean TTFT: {:.4} stationary, {:.4} transient; loss {:.4}",
+        mean(&stationary),
+        mean(&transient),
+        mean(&lost)
+    );
+    assert!(mean(&transient) < 0.01 && mean(&transient) < mean(&stationary), "{transient:?}");
+    assert!(mean(&lost) < 0.03, "{lost:?}");
+}
+
+/// Next to an empty system nobody waits; a long run is the stationary state; a run without end is not followed.
+#[test]
+fn a_run_lies_between_empty_and_stationary() {
+    let system = System::study(3.0, 4, 8192).unwrap();
+    let ttft = |horizon_s: f64| short_run(&system, horizon_s).unwrap().run.mean_ttft_s;
+    let stationary = phase_type(&system).unwrap().mean_ttft_s;
+    let rising = [0.01, 1.0, 10.0, 100.0, 1000.0].map(ttft);
+    assert!(rising.is_sorted() && rising[4] < stationary, "{rising:?} {stationary}");
+    let empty = system.steps().prefill_s(system.prompt().mean(), 1) + system.steps().decode_s(1);
+    // Somebody may come during its prefill and be prefilled as well before the first token.
+    assert!((1.0..1.15).contains(&(rising[0] / empty)), "{} {empty}", rising[0]);
+    assert!((ttft(2e4) / stationary - 1.0).abs() < 0.005);
+    let long = short_run(&system, 1e9).unwrap_err();
+    assert_eq!(long.model, Model::Transient);
 }
 
 #[test]

@@ -25,6 +25,7 @@ const LIMITS: EngineLimits = EngineLimits {
     max_num_batched_tokens: 2048,
     usable_blocks: 38_437,
     block_size: 16,
+    prefix_caching: false,
     async_scheduling: true,
 };
 
@@ -86,6 +87,28 @@ fn the_boundary_of_overload_is_that_of_the_simulation() {
     assert!((full.capacity_per_s / 19.6505 - 1.0).abs() < 0.002, "{}", full.capacity_per_s);
     let above = predict(&system(19.7, &laws, LIMITS, &a10g));
     assert!(matches!(above, Err(PagedNotApplicable::Overloaded { .. })));
+}
+
+/// Blocks that bind, with and without prefix caching: what is preempted finds a part of its prompt again. Simulated: the slope
+/// between 10,000 and 40,000 requests that come at 60/s on `scenarios/kv-starved.toml`, two runs each.
+#[test]
+fn preempted_prompts_that_stay_cached_move_the_boundary() {
+    let output = LengthLaw::floored_lognormal(200.0, 0.5, 2048).expect("a law");
+    let laws = (LengthLaw::uniform(50, 400).expect("a law"), output);
+    let steps = |s: &StepShape| {
+        8e-3 + 50e-6 * s.prefill_tokens + 100e-6 * s.decode_seqs + 60e-9 * s.decode_context_tokens
+    };
+    for (usable_blocks, cached, simulated) in
+        [(399, false, 6.292), (399, true, 6.469), (799, false, 9.761), (799, true, 10.110)]
+    {
+        let limits =
+            EngineLimits { usable_blocks, prefix_caching: cached, max_num_batched_tokens: 1024, ..LIMITS };
+        let full = saturation(&system(1.0, &laws, limits, &steps)).unwrap();
+        assert_eq!(full.limit, Limit::Blocks);
+        let error = full.capacity_per_s / simulated - 1.0;
+        assert!(error.abs() < 0.02, "{usable_blocks} blocks, cached {cached}: {}", full.capacity_per_s);
+        assert!((0.7..1.0).contains(&full.preemptions_per_request), "{}", full.preemptions_per_request);
+    }
 }
 
 /// With equal steps and synchronous scheduling the seats bound the rate at `seats / (E[G] step)`, exactly.

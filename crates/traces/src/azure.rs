@@ -3,16 +3,12 @@
 //! Source: <https://github.com/Azure/AzurePublicDataset>. The 2023 files write `2023-11-16 18:15:46.6805900`; those of
 //! 2024 add an offset. Clocks are differences to the first row, taken by the reader.
 
-use kendall_serving::PromptContent;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{PrimitiveDateTime, UtcOffset};
 
-use crate::TraceFormat;
 use crate::error::TraceErrorKind;
-use crate::record::{FieldNames, Row};
-use crate::row::{Columns, RowSplitter, Unknown};
-use crate::value::parse_count;
+use crate::record::FieldNames;
 
 pub(crate) const FIELDS: FieldNames =
     FieldNames { clock: "TIMESTAMP", prompt: "ContextTokens", output: "GeneratedTokens" };
@@ -30,38 +26,9 @@ const OFFSET: &[BorrowedFormatItem<'static>] =
 /// Length of the date alone: a later sign or `Z` begins the offset.
 const DATE_LEN: usize = "2023-11-16".len();
 
-/// Parses rows of an `azure` trace.
-#[derive(Debug)]
-pub(crate) struct AzureRows {
-    columns: Columns<3>,
-    splitter: RowSplitter,
-}
-
-impl AzureRows {
-    pub(crate) fn new(header: &str) -> Result<Self, TraceErrorKind> {
-        let mut splitter = RowSplitter::new();
-        let names = [FIELDS.clock, FIELDS.prompt, FIELDS.output];
-        let fields = splitter.split(header)?;
-        let columns = Columns::find(names, names.len(), TraceFormat::Azure, fields, Unknown::PassOver)?;
-        Ok(Self { columns, splitter })
-    }
-
-    pub(crate) fn parse(&mut self, line: &str) -> Result<Row<'_>, TraceErrorKind> {
-        let record = self.splitter.split(line)?;
-        self.columns.check(record)?;
-        let clock_text = self.columns.get(record, 0);
-        let clock_ps = timestamp_ps(clock_text)
-            .ok_or_else(|| TraceErrorKind::value(FIELDS.clock, clock_text, EXPECTED_TIMESTAMP))?;
-        Ok(Row {
-            clock_ps,
-            clock_text,
-            num_prompt_tokens: parse_count(FIELDS.prompt, self.columns.get(record, 1))?,
-            num_output_tokens: parse_count(FIELDS.output, self.columns.get(record, 2))?,
-            prompt: PromptContent::Unique,
-            priority: 0,
-            abort: None,
-        })
-    }
+/// A timestamp in picoseconds since 1970.
+pub(crate) fn clock_ps(text: &str) -> Result<i128, TraceErrorKind> {
+    timestamp_ps(text).ok_or_else(|| TraceErrorKind::value(FIELDS.clock, text, EXPECTED_TIMESTAMP))
 }
 
 /// Picoseconds since 1970, exactly; up to nine decimals of a second. No offset means UTC.

@@ -35,7 +35,9 @@ pub enum TraceErrorKind {
     #[error("cannot read: {0}")]
     Read(io::Error),
     /// The content is of no format that kendall knows.
-    #[error("`{first_line}` begins no known trace; name the format: kendall, azure, mooncake or sharegpt")]
+    #[error(
+        "`{first_line}` begins no known trace; name its format: kendall, azure, burstgpt, mooncake, parquet, or sharegpt for lengths"
+    )]
     UnknownFormat {
         /// The first line that is not blank, clipped.
         first_line: String,

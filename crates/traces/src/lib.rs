@@ -65,6 +65,7 @@ mod line;
 mod mooncake;
 mod open;
 mod parquet;
+mod published;
 mod reader;
 mod record;
 mod row;

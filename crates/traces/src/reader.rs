@@ -7,12 +7,13 @@ use std::iter::FusedIterator;
 use kendall_des::SimDuration;
 
 use crate::TraceFormat;
-use crate::azure::{self, AzureRows};
-use crate::burstgpt::{self, BurstGptRows};
+use crate::azure;
+use crate::burstgpt;
 use crate::error::{TraceError, TraceErrorKind, shown};
 use crate::kendall::{self, KendallRows};
 use crate::line::{BadLine, COMMENT, Line, LineReader};
 use crate::mooncake;
+use crate::published::{Clock, PublishedRows};
 use crate::record::{FieldNames, Row, TraceRecord};
 use kendall_serving::scenario::OnEmpty;
 
@@ -37,9 +38,8 @@ pub struct TraceReader {
 /// The parser of each timed format.
 enum Rows {
     Kendall(KendallRows),
-    Azure(AzureRows),
     Mooncake,
-    BurstGpt(BurstGptRows),
+    Published(PublishedRows),
 }
 
 /// The request before, to see that arrivals are sorted.
@@ -61,13 +61,15 @@ impl TraceReader {
         format: TraceFormat,
     ) -> Result<Self, TraceError> {
         let mut lines = LineReader::new(Box::new(reader));
+        let mut published = |fields: FieldNames, clock: Clock| {
+            with_header(&mut lines, name, format, |header| PublishedRows::new(header, format, fields, clock))
+                .map(Rows::Published)
+        };
         let rows = match format {
             TraceFormat::Kendall => Rows::Kendall(with_header(&mut lines, name, format, KendallRows::new)?),
-            TraceFormat::Azure => Rows::Azure(with_header(&mut lines, name, format, AzureRows::new)?),
+            TraceFormat::Azure => published(azure::FIELDS, azure::clock_ps)?,
+            TraceFormat::BurstGpt => published(burstgpt::FIELDS, burstgpt::clock_ps)?,
             TraceFormat::Mooncake => Rows::Mooncake,
-            TraceFormat::BurstGpt => {
-                Rows::BurstGpt(with_header(&mut lines, name, format, BurstGptRows::new)?)
-            }
             TraceFormat::ShareGpt => {
                 return Err(TraceError::of_file(name, TraceErrorKind::LengthsOnly(format)));
             }
@@ -171,18 +173,16 @@ impl Rows {
     const fn fields(&self) -> FieldNames {
         match self {
             Self::Kendall(_) => kendall::FIELDS,
-            Self::Azure(_) => azure::FIELDS,
             Self::Mooncake => mooncake::FIELDS,
-            Self::BurstGpt(_) => burstgpt::FIELDS,
+            Self::Published(rows) => rows.names(),
         }
     }
 
     fn parse<'a>(&'a mut self, line: &'a str) -> Result<Row<'a>, TraceErrorKind> {
         match self {
             Self::Kendall(rows) => rows.parse(line),
-            Self::Azure(rows) => rows.parse(line),
             Self::Mooncake => mooncake::parse(line),
-            Self::BurstGpt(rows) => rows.parse(line),
+            Self::Published(rows) => rows.parse(line),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Invariant 8: a run ends, or says that it is stalled and with whom.
 
-use kendall_des::{SimDuration, SimTime};
+use kendall_des::SimTime;
 use kendall_serving::{
     EngineConfig, LinearCoefficients, RequestSpec, RequestStatus, RouterConfig, SchedulingPolicy,
     SimulationConfig, StalledRequests,

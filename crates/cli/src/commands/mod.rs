@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod admission;
 mod calibrate;
 mod calibrate_replay;
 mod calibrate_requests;
@@ -24,6 +25,7 @@ mod uncertainty;
 mod validate;
 mod validate_text;
 
+pub(crate) use admission::theory_admission;
 pub(crate) use calibrate::calibrate;
 pub(crate) use capacity::capacity;
 pub(crate) use catalog::catalog;

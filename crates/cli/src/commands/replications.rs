@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use kendall_report::{OutputDir, ReplicationsReport, WrittenFile, csv_table};
 use kendall_serving::scenario::Resolved;
-use kendall_study::{Extent, FIGURES, Replications, Stability, Workers, replicate};
+use kendall_study::{Extent, FIGURES, Figure, Replications, Stability, WATCHED, Workers, replicate};
 use kendall_theory::output::Verdict;
 
 use crate::args::RunArgs;
@@ -34,6 +34,12 @@ pub(super) fn replications(
         (None, n) => Extent::Fixed(n.unwrap_or(1)),
     };
     let workloads = ScenarioWorkloads::new(file, seed)?;
+    let workloads = if wanted.antithetic { workloads.antithetic() } else { workloads };
+    if let (true, Some(n)) = (wanted.antithetic, wanted.replications.filter(|n| n % 2 == 1)) {
+        return Err(Failure::Invalid(format!(
+            "--antithetic: {n} replications make no pairs: give an even number with --replications"
+        )));
+    }
     let requests_a_run = workloads.total()?;
     let total = match extent {
         Extent::Fixed(n) => requests_a_run.map(|requests| requests.saturating_mul(n.into())),
@@ -56,6 +62,7 @@ pub(super) fn replications(
         seed,
         resolved,
         replications: done.runs.len() as u32,
+        antithetic: done.antithetic.then(|| width_ratios(&done)),
         confidence: wanted.confidence,
         precision: wanted.precision.zip(done.precise),
         stalled: done.stalled(),
@@ -101,6 +108,12 @@ pub(super) fn replications(
     print(&if args.json { json } else { report.to_table() + &uncertainty + &ledger })?;
     let imprecise = done.precise == Some(false);
     Ok(if report.stalled > 0 || imprecise { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// How much narrower antithetic pairs make the intervals of a few figures.
+fn width_ratios(done: &Replications) -> Vec<(&'static str, f64)> {
+    let ratio = |figure: &Figure| Some((figure.name, done.antithetic_width_ratio(figure.name)?));
+    FIGURES.iter().filter(|figure| WATCHED.contains(&figure.name)).filter_map(ratio).collect()
 }
 
 /// Below so many requests a run's p99 rests on fewer than twenty of them.

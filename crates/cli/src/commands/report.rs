@@ -7,6 +7,9 @@ use kendall_report::{Colours, Document, FolderError, OutputDir, RunFolder, Writt
 
 use crate::args::{ReportArgs, ReportFormat};
 use crate::exit::{Failure, print};
+use crate::scenario_file::{ScenarioFile, Source};
+
+use super::predict;
 
 pub(crate) fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let document = read(&args.dir)?;
@@ -45,19 +48,22 @@ pub(crate) fn write_report(folder: &Path) -> Result<(), Failure> {
     write(&folder.join("report.html"), &html(&read(folder)?)?)
 }
 
-/// The report of a folder of a run or a sweep, or of the JSON that a sweep or a capacity search printed.
+/// Files that a report is made of, in folders without a run.
+const RESULTS: [&str; 3] = ["sweep.json", "predict.json", "predict_sweep.json"];
+
+/// The report of a folder of results, or of a file of what a command printed.
 fn read(path: &Path) -> Result<Document, Failure> {
-    let sweep = path.join("sweep.json");
     if path.is_file() {
         return of_json(path);
     }
-    if sweep.exists() && !path.join("summary.json").exists() {
-        return of_json(&sweep);
+    let results = RESULTS.map(|name| path.join(name)).into_iter().find(|file| file.exists());
+    match results {
+        Some(file) if !path.join("summary.json").exists() => of_json(&file),
+        _ => of_run(path),
     }
-    of_run(path)
 }
 
-/// Writes the report of what a search or a sweep found as one page.
+/// Writes the report of what a command found as one page.
 pub(crate) fn write_page(path: &Path, json: &serde_json::Value) -> Result<(), Failure> {
     write(path, &html(&of_value(path, json)?)?)
 }
@@ -71,17 +77,31 @@ fn of_json(path: &Path) -> Result<Document, Failure> {
 }
 
 fn of_value(path: &Path, json: &serde_json::Value) -> Result<Document, Failure> {
-    Document::of_sweep(json).or_else(|| Document::of_capacity(json)).ok_or_else(|| {
-        Failure::Invalid(format!(
-            "{}: this is neither sweep.json nor what `kendall capacity --json` prints; name the folder of a run, or one of them",
-            path.display()
-        ))
-    })
+    Document::of_predict_sweep(json)
+        .or_else(|| Document::of_sweep(json))
+        .or_else(|| Document::of_capacity(json))
+        .or_else(|| Document::of_predict(json))
+        .or_else(|| Document::of_validation(json))
+        .ok_or_else(|| {
+            Failure::Invalid(format!(
+                "{}: this is not what `kendall sweep`, `capacity`, `predict` or `validate` prints with --json; name the folder of a \
+                 run, or such a file",
+                path.display()
+            ))
+        })
 }
 
-fn of_run(folder: &Path) -> Result<Document, Failure> {
-    let folder = RunFolder::open(folder).map_err(|error: FolderError| Failure::Invalid(error.to_string()))?;
-    Ok(Document::of_run(&folder))
+fn of_run(path: &Path) -> Result<Document, Failure> {
+    let folder = RunFolder::open(path).map_err(|error: FolderError| Failure::Invalid(error.to_string()))?;
+    let theory = theory(&path.join("scenario.toml"));
+    Ok(Document::of_run(&folder, theory.as_ref()))
+}
+
+/// What the analytical models say of a run's scenario; nothing where it cannot be read any more, as one of another version.
+fn theory(scenario: &Path) -> Option<serde_json::Value> {
+    let file = ScenarioFile::of(Source::open(Some(scenario)).ok()?, &[]).ok()?;
+    let resolved = file.resolve().ok()?;
+    Some(predict::theory(&file, &resolved))
 }
 
 fn html(document: &Document) -> Result<String, Failure> {

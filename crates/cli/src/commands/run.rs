@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kendall_des::{SimDuration, SimTime, Streams};
 use kendall_report::{
-    BenchRecorder, BenchReport, OutputDir, OutputError, RequestsCsv, RunReport, SteadyState, StepsCsv,
-    Timeline, WrittenFile,
+    BenchRecorder, BenchReport, OutputDir, OutputError, RequestsCsv, RunReport, Spread, SteadyState,
+    StepsCsv, Timeline, WrittenFile,
 };
 use kendall_serving::scenario::{Resolved, Server};
 use kendall_serving::{
@@ -23,6 +23,7 @@ use crate::exit::{Failure, print};
 use crate::progress::{Progress, interrupt_flag};
 use crate::scenario_file::ScenarioFile;
 use crate::study::{cost_model, horizon, stability};
+use crate::terminal;
 use crate::vllm::{self, Bench, Imported};
 use crate::workload::{self, Prepared};
 
@@ -51,6 +52,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     if args.replications.replications.is_some() || args.replications.precision.is_some() {
         return replications(args, &file, &resolved, seed, warnings);
     }
+    if args.replications.antithetic {
+        let message = "--antithetic: a single run has no partner: add --replications N or --precision SHARE";
+        return Err(Failure::Invalid(message.into()));
+    }
     if args.replications.parameter_uncertainty.is_some() {
         let message =
             "--parameter-uncertainty: a single run has no interval to compare with: add --replications N";
@@ -77,6 +82,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     if watcher.interrupted.load(Ordering::Relaxed) {
         return Err(Failure::Interrupted);
     }
+    let screen = terminal::screen();
     let summary = watcher.metrics.summary(end.end);
     let again = prepared.begin(&file, Streams::new(seed, 0))?.requests;
     // A benchmark sends so many requests and ends.
@@ -95,6 +101,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         }),
         metrics: summary.clone(),
         steady,
+        spreads: if screen.blocks { spreads(&watcher.metrics) } else { Vec::new() },
         notes: &warnings,
     };
     let json = format!("{:#}\n", report.to_json());
@@ -118,12 +125,18 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         json
     } else {
         let text = match &played {
-            Some((_, played)) => played.to_text() + BENCH_NOTE + &report.warnings_text(),
-            None => report.to_table(),
+            Some((_, played)) => played.to_text() + BENCH_NOTE + &report.warnings_text(screen),
+            None => report.to_table(screen),
         };
         text + &if args.ledger { ledger(&resolved.ledger) } else { String::new() }
     })?;
     Ok(if end.stalled.is_some() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Histograms for a terminal.
+fn spreads(metrics: &RunMetrics) -> Vec<(&'static str, Spread)> {
+    let named = [("ttft", metrics.ttft()), ("tpot", metrics.tpot()), ("e2el", metrics.e2e())];
+    named.map(|(name, metric)| (name, Spread::of(metric))).to_vec()
 }
 
 /// The failure for a run that could not start or go on.

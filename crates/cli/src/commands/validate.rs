@@ -3,20 +3,18 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use kendall_report::{Scatter, ScatterPoints};
+use kendall_report::{Colours, scatter};
 use kendall_serving::catalog::Profile;
 use kendall_serving::step_time::roofline::Efficiencies;
 use kendall_validate::{Peers, StepTimeChoice, Table, Validation, validate as compare};
 
+use super::report::write_page;
 use super::validate_text as text;
 use crate::args::{StepTimes, ValidateArgs};
 use crate::exit::{Failure, print};
 
 /// Predictions of other simulators lie under this name beside a table.
 const PEERS_FILE: &str = "peer_predictions.csv";
-
-/// Share by which the outer lines of the plot are off.
-const PLOT_BAND: f64 = 0.1;
 
 pub(crate) fn validate(args: &ValidateArgs) -> Result<ExitCode, Failure> {
     let table = Table::of_servers(&args.table).map_err(|error| Failure::Invalid(error.to_string()))?;
@@ -33,12 +31,11 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<ExitCode, Failure> {
     if let Some(path) = &args.plot {
         write_plot(path, &validation)?;
     }
-    print(&if args.json {
-        let json = serde_json::to_string_pretty(&validation);
-        json.map_err(|error| Failure::Failed(format!("cannot write JSON: {error}")))? + "\n"
-    } else {
-        text::report(&validation, !args.summary_only)
-    })?;
+    let json = to_json(args, &validation)?;
+    if let Some(path) = &args.report {
+        write_page(path, &json)?;
+    }
+    print(&if args.json { format!("{json:#}\n") } else { text::report(&validation, !args.summary_only) })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -64,16 +61,28 @@ fn write_plot(path: &Path, validation: &Validation) -> Result<(), Failure> {
     let series = series.map(|(metric, label)| {
         let counted = validation.rows.iter().filter(|row| row.counted);
         let pair = |compared: &kendall_validate::Compared| Some((compared.measured?, compared.predicted));
-        let points = counted.filter_map(|row| pair(row.metrics.get(metric)?)).collect();
-        ScatterPoints { label: label.to_owned(), points }
+        let pairs = counted.filter_map(|row| pair(row.metrics.get(metric)?));
+        (label, pairs.filter(|&(measured, predicted)| measured > 0.0 && predicted > 0.0).collect())
     });
-    let plot = Scatter {
-        title: "Predicted against measured latencies, one dot a row; outer lines 10 % off".into(),
-        unit: "s".into(),
-        band: PLOT_BAND,
-        series: series.into(),
-    };
-    let svg = plot.to_svg().map_err(|error| Failure::Failed(error.to_string()))?;
+    let title = "Predicted against measured latencies, one dot a row; outer lines 10 % off";
+    let svg = scatter(title, "s", &series).to_svg(Colours::Fixed);
+    let svg = svg.map_err(|error| Failure::Failed(error.to_string()))?;
     std::fs::write(path, svg)
         .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
+}
+
+/// The comparison as a report reads it: what `--json` prints, with what it was made of.
+fn to_json(args: &ValidateArgs, validation: &Validation) -> Result<serde_json::Value, Failure> {
+    let json = serde_json::to_value(validation);
+    let mut json = json.map_err(|error| Failure::Failed(format!("cannot write JSON: {error}")))?;
+    if let Some(fields) = json.as_object_mut() {
+        let table = args.table.file_name().unwrap_or_default().to_string_lossy();
+        fields.insert("kendall_version".into(), env!("CARGO_PKG_VERSION").into());
+        let words = ["kendall", "validate", table.as_ref()];
+        let roofline = (args.step_time == StepTimes::Roofline).then_some(["--step-time", "roofline"]);
+        let words = words.into_iter().chain(roofline.into_iter().flatten());
+        fields.insert("command".into(), shlex::try_join(words).unwrap_or_default().into());
+        fields.insert("table".into(), table.as_ref().into());
+    }
+    Ok(json)
 }

@@ -53,7 +53,7 @@ pub(crate) fn import(args: &ImportArgs) -> Result<Imported, Failure> {
     let invalid = |message: String| Failure::Invalid(format!("{}: {message}", args.file.display()));
     let format = match args.format {
         Some(format) => format,
-        None => detect(&args.file).map_err(invalid)?,
+        None => detect(args).map_err(invalid)?,
     };
     let server = Source::open(args.server.as_deref())?;
     let mut draft = Draft::new(&args.file, format);
@@ -110,7 +110,8 @@ fn server_table(source: &Source) -> Result<String, String> {
 }
 
 /// Tells the format from the file's beginning.
-fn detect(path: &Path) -> Result<ImportFormat, String> {
+fn detect(args: &ImportArgs) -> Result<ImportFormat, String> {
+    let path = args.file.as_path();
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let has_extension = |list: &[&str]| list.iter().any(|extension| name.ends_with(extension));
     if has_extension(&[".yaml", ".yml", ".json"]) {
@@ -124,6 +125,9 @@ fn detect(path: &Path) -> Result<ImportFormat, String> {
         if guidellm::is_scenario(&document) {
             return Ok(ImportFormat::Guidellm);
         }
+        if recorded::is_lengths(path) {
+            return Err(recorded::LENGTHS_ONLY.into());
+        }
         return Err("it is no configuration of inference-perf and no scenario of guidellm: say what it is with --format".into());
     }
     if let Ok(text) = head(path)
@@ -134,7 +138,7 @@ fn detect(path: &Path) -> Result<ImportFormat, String> {
     if servegen::is_trace(path) {
         return Ok(ImportFormat::Servegen);
     }
-    recorded::detect(path)
+    recorded::detect(args)
 }
 
 /// The first kilobytes as text.

@@ -11,11 +11,14 @@ use crate::args::{ImportArgs, ImportFormat};
 use super::draft::Draft;
 
 /// Tells a trace's format from its content.
-pub(super) fn detect(path: &Path) -> Result<ImportFormat, String> {
-    let format = TraceSource::new(path, None, TraceColumns::default()).format().map_err(|error| {
+pub(super) fn detect(args: &ImportArgs) -> Result<ImportFormat, String> {
+    let format = TraceSource::new(&args.file, None, columns(args)).format().map_err(|error| {
         let message = error.to_string();
-        // The caller names the file.
-        message.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&message).to_owned()
+        // The caller names the file, and has options where a scenario has keys.
+        let message = message.strip_prefix(&format!("{}: ", args.file.display())).unwrap_or(&message);
+        ["arrival", "prompt", "output"].iter().fold(message.to_owned(), |message, name| {
+            message.replace(&format!("one in `columns.{name}`"), &format!("it with --{name}-column"))
+        })
     })?;
     match format {
         TraceFormat::Kendall => Ok(ImportFormat::Kendall),
@@ -23,9 +26,25 @@ pub(super) fn detect(path: &Path) -> Result<ImportFormat, String> {
         TraceFormat::Mooncake => Ok(ImportFormat::Mooncake),
         TraceFormat::BurstGpt => Ok(ImportFormat::Burstgpt),
         TraceFormat::Parquet => Ok(ImportFormat::Parquet),
-        TraceFormat::ShareGpt => {
-            Err("it holds lengths without arrivals: write a scenario with `lengths`".into())
-        }
+        TraceFormat::ShareGpt => Err(LENGTHS_ONLY.into()),
+    }
+}
+
+pub(super) const LENGTHS_ONLY: &str = "it holds lengths without arrivals: write a scenario with `arrivals` and, in place of `prompt_tokens` and \
+    `output_tokens`, `lengths = { path = \"...\" }`";
+
+/// Whether the file is one of prompt and output lengths.
+pub(super) fn is_lengths(path: &Path) -> bool {
+    let format = TraceSource::new(path, None, TraceColumns::default()).format();
+    matches!(format, Ok(TraceFormat::ShareGpt))
+}
+
+/// The columns that the user names.
+fn columns(args: &ImportArgs) -> TraceColumns {
+    TraceColumns {
+        arrival: args.arrival_column.clone(),
+        prompt: args.prompt_column.clone(),
+        output: args.output_column.clone(),
     }
 }
 
@@ -41,11 +60,7 @@ pub(super) fn read(args: &ImportArgs, format: ImportFormat, draft: &mut Draft) -
         ImportFormat::Parquet => TraceFormat::Parquet,
         _ => TraceFormat::Kendall,
     };
-    let columns = TraceColumns {
-        arrival: args.arrival_column.clone(),
-        prompt: args.prompt_column.clone(),
-        output: args.output_column.clone(),
-    };
+    let columns = columns(args);
     if columns != TraceColumns::default() && format != ImportFormat::Parquet {
         return Err("columns can be named for Parquet only: leave the options out".into());
     }

@@ -2,27 +2,12 @@
 
 use serde_json::Value;
 
-use crate::program::{Bench, Outcome};
+use crate::program::{Bench, Outcome, one_seat};
 
-/// One seat, steps of 10 ms, 20 tokens: 5 requests a second at most.
-const ONE_SEAT: &str = "
-[workload]
-requests = 1000
-arrivals = { process = \"poisson\", rate_per_s = 1.0 }
-prompt_tokens = { dist = \"constant\", tokens = 16 }
-output_tokens = { dist = \"constant\", tokens = 20 }
-[server]
-num_gpu_blocks = 1000
-max_model_len = 1024
-max_num_seqs = 1
-enable_prefix_caching = false
-async_scheduling = false
-step_time = { model = \"linear\", base_ps = 10_000_000_000 }
-";
-
+/// Of one seat with 20 tokens a request: 5 requests a second at most.
 fn ask(args: &[&str]) -> Outcome {
     let bench = Bench::new();
-    bench.write("s.toml", ONE_SEAT);
+    bench.write("s.toml", one_seat(1_000, 1.0, "{ dist = \"constant\", tokens = 20 }"));
     bench.kendall(&[&["capacity", "s.toml", "--requests", "1000"], args].concat())
 }
 
@@ -76,8 +61,9 @@ fn replicas_and_clients_are_found() {
     let outcome = ask(&[&replicas[..], &["--slo", "p99(ttft)<=9999s"]].concat());
     assert!(outcome.succeeds().stdout.contains("replicas"), "{}", outcome.stdout);
     // Device time rules one replica out; with one seat a client that waits for no one sees 10 ms.
-    let clients = ask(&["--find", "concurrency", "--slo", "p99(ttft)<=15ms", "--no-sensitivity"]);
+    let clients = ask(&["--find", "concurrency", "--slo", "p99(ttft)<=15ms"]);
     assert!(clients.succeeds().stdout.contains("Capacity: 1 clients at a time"), "{}", clients.stdout);
+    assert!(!clients.stdout.contains("burstiness"), "clients that wait have no bursts: {}", clients.stdout);
 }
 
 #[test]

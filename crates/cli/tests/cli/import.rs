@@ -111,6 +111,8 @@ fn contradictions_are_refused() {
         bench.kendall(&["import", name]).refuses(&[name, words]);
     }
     bench.write("bounds.yaml", "data: {type: random, input_distribution: {min: 9, max: 5}}\nload: {stages: [{rate: 1, duration: 5}]}\n");
+    bench.write("lengths.json", "{\"prompt_len\": [5, 9], \"gen_len\": [3, 4]}");
+    bench.kendall(&["import", "lengths.json"]).refuses(&["lengths without arrivals", "lengths = { path"]);
     bench.kendall(&["import", "bounds.yaml"]).refuses(&["`min` 9 is above `max` 5"]);
     bench.write("sharegpt.yaml", "data: {type: shareGPT}\nload: {stages: [{rate: 1, duration: 5}]}\n");
     bench.kendall(&["import", "sharegpt.yaml"]).refuses(&["data.type", "no tokenizer"]);
@@ -278,4 +280,16 @@ fn genuine_files_of_the_tools() {
         let unknown = outcome.stdout.lines().filter(|line| line.contains("does not know")).count();
         assert!(unknown < 4, "{name}: {}", outcome.stdout);
     }
+}
+
+/// Columns of any names, of a file that nothing but its first bytes tells.
+#[test]
+fn columns_of_a_parquet_file_are_named() {
+    let bench = Bench::new();
+    bench.write("t.parquet", include_bytes!("../../../../docs/examples/trace.parquet"));
+    bench.kendall(&["import", "t.parquet"]).refuses(&["arrival", "--arrival-column", "`sent_s`"]);
+    let columns = ["--arrival-column", "sent_s", "--prompt-column", "n_in", "--output-column", "n_out"];
+    let outcome = bench.kendall(&[&["import", "t.parquet"], &columns[..]].concat());
+    let columns = "columns = { arrival = \"sent_s\", prompt = \"n_in\", output = \"n_out\" }";
+    assert!(outcome.succeeds().stdout.contains(columns), "{}", outcome.stdout);
 }

@@ -45,6 +45,7 @@ mod one_by_one;
 mod predict;
 mod profiles;
 mod program;
+mod readers;
 mod replications;
 mod report;
 mod steady;

@@ -21,7 +21,8 @@ fn runs_of_steps_change_no_file() {
                 arguments.push("--one-by-one");
             }
             bench.kendall(&arguments).succeeds();
-            ["requests.csv", "summary.json", "steps.csv"].map(|file| bench.read(&format!("{out}/{file}")))
+            ["requests.csv", "summary.json", "steps.csv", "timeline.csv"]
+                .map(|file| bench.read(&format!("{out}/{file}")))
         });
         assert!(files[0] == files[1], "{name}: files differ");
     }
@@ -38,7 +39,7 @@ fn sleeping_changes_no_file() {
             let arguments =
                 ["run", "--quiet", "--set", "workload.requests=3000", "--set", &rate, "--out", &out];
             bench.kendall(&arguments.into_iter().chain(mode).collect::<Vec<_>>()).succeeds();
-            ["requests.csv", "summary.json"].map(|file| bench.read(&format!("{out}/{file}")))
+            ["requests.csv", "summary.json", "timeline.csv"].map(|file| bench.read(&format!("{out}/{file}")))
         });
         assert!(files[0] == files[1], "at {rate} requests a second: files differ");
     }

@@ -2,27 +2,16 @@
 
 use serde_json::Value;
 
-use crate::program::{Bench, Outcome};
+use crate::program::{Bench, Outcome, one_seat};
 
-/// Steps of 10 ms, one request at a time, exponential outputs: M/G/1.
-const ONE_SEAT: &str = "
-[workload]
-requests = 20_000
-arrivals = { process = \"poisson\", rate_per_s = 2.5 }
-prompt_tokens = { dist = \"constant\", tokens = 16 }
-output_tokens = { dist = \"exponential\", mean = 20 }
-[server]
-num_gpu_blocks = 10_000
-max_model_len = 4096
-max_num_seqs = 1
-enable_prefix_caching = false
-async_scheduling = false
-step_time = { model = \"linear\", base_ps = 10_000_000_000 }
-";
+/// One request at a time, exponential outputs: M/G/1.
+fn scenario() -> String {
+    one_seat(20_000, 2.5, "{ dist = \"exponential\", mean = 20 }")
+}
 
 fn predict(args: &[&str]) -> Outcome {
     let bench = Bench::new();
-    bench.write("s.toml", ONE_SEAT);
+    bench.write("s.toml", scenario());
     bench.kendall(&[&["predict", "s.toml", "--quiet"], args].concat())
 }
 
@@ -117,7 +106,7 @@ fn what_no_model_knows_is_named() {
 #[test]
 fn a_sweep_draws_theory_over_simulated_points() {
     let bench = Bench::new();
-    bench.write("s.toml", ONE_SEAT);
+    bench.write("s.toml", scenario());
     let args = [
         "predict",
         "s.toml",
@@ -144,4 +133,81 @@ fn a_sweep_draws_theory_over_simulated_points() {
     }
     let svg = bench.read("out/p99_ttft_ms.svg");
     assert!(svg.contains("simulated") && svg.contains("paged"), "no legend");
+}
+
+/// The study's loss system, with a limit on the time to first token.
+const LOSS: &str = "
+[workload]
+requests = 20_000
+arrivals = { process = \"poisson\", rate_per_s = 3.0 }
+prompt_tokens = { dist = \"lognormal\", median = 256, sigma = 0.55 }
+output_tokens = { dist = \"lognormal\", median = 128, sigma = 0.70 }
+[server]
+engine = \"reserve\"
+step_time = { model = \"curve\" }
+reserve = { max_batch_size = 4, kv_tokens = 16_384 }
+[slo]
+goodput = { ttft_ms = 2000 }
+";
+
+fn loss(args: &[&str]) -> Value {
+    let bench = Bench::new();
+    bench.write("loss.toml", LOSS);
+    let outcome = bench.kendall(&[&["predict", "loss.toml", "--quiet", "--json"], args].concat());
+    serde_json::from_str(&outcome.succeeds().stdout).expect("JSON")
+}
+
+/// The best model is named, meets the simulation, and the study's three models stand beside it.
+#[test]
+fn the_best_model_of_a_loss_system_is_named() {
+    let found = loss(&["--replications", "10", "--set", "workload.arrivals.rate_per_s=2"]);
+    assert_eq!(found["best_model"], "phase-type chain");
+    for (name, within) in [("mean_ttft_ms", 0.02), ("slo_attainment", 0.01), ("mean_e2el_ms", 0.01)] {
+        let (mean, half_width, theory) = figure(&found, name, "phase-type chain");
+        assert!(
+            (theory - mean).abs() <= half_width + within * mean,
+            "{name}: {theory}, {mean} +- {half_width}"
+        );
+    }
+    let (_, _, study) = figure(&found, "p99_ttft_ms", "study two-stage");
+    assert!(study > 0.0);
+    let one = loss(&["--no-simulation", "--set", "server.reserve.max_batch_size=1"]);
+    assert_eq!(one["best_model"], "reserved-KV chain");
+}
+
+/// Twenty requests from an empty server wait less than in the stationary state; the transient chain knows.
+#[test]
+fn a_short_run_is_answered_by_the_transient_chain() {
+    let found = loss(&["--replications", "400", "--set", "workload.requests=20"]);
+    assert_eq!(found["best_model"], "transient chain");
+    let (mean, half_width, transient) = figure(&found, "mean_ttft_ms", "transient chain");
+    let (_, _, stationary) = figure(&found, "mean_ttft_ms", "phase-type chain");
+    assert!((transient - mean).abs() <= half_width + 0.06 * mean, "{transient}, {mean} +- {half_width}");
+    assert!(stationary > 1.5 * mean, "{stationary} {mean}");
+}
+
+/// Solve, export, play: the rule that was solved for has more first tokens in time than open doors.
+#[test]
+fn an_admission_table_is_solved_exported_and_played() {
+    let bench = Bench::new();
+    bench.write("loss.toml", LOSS);
+    let solved = bench.kendall(&["theory", "admission", "loss.toml", "--out", "policy.csv"]);
+    assert!(solved.succeeds().stdout.contains("decision process"), "{}", solved.stdout);
+    assert!(bench.read("policy.csv").starts_with("# class: largest size in tokens; 0: "));
+    let in_time = |changes: &[&str]| -> f64 {
+        let run = bench.kendall(&[&["run", "loss.toml", "--quiet", "--json"], changes].concat());
+        let run: Value = serde_json::from_str(&run.succeeds().stdout).expect("JSON");
+        run["request_goodput"].as_f64().expect("a number")
+    };
+    let open = in_time(&[]);
+    let ruled = in_time(&["--set", "server.admission.policy_table=policy.csv"]);
+    assert!(ruled > 1.2 * open, "{ruled} in time under the rule, {open} with open doors");
+
+    bench.write("s.toml", scenario());
+    let paged = bench.kendall(&["theory", "admission", "s.toml", "--ttft-limit-ms", "100"]);
+    assert_eq!(paged.code, Some(2));
+    assert!(paged.stderr.contains("engine = \"reserve\""), "{}", paged.stderr);
+    let parts = bench.kendall(&["theory", "admission", "loss.toml", "--parts", "0.8,0.4"]);
+    assert_eq!(parts.code, Some(2));
+    assert!(parts.stderr.contains("rise"), "{}", parts.stderr);
 }

@@ -18,6 +18,27 @@ const MEMORY_LIMIT_KB: u64 = 1 << 20;
 
 pub(crate) const QUICKSTART: &str = include_str!("../../../../scenarios/quickstart.toml");
 
+/// A server of one seat with steps of 10 ms, and `requests` at `rate_per_s` for it with outputs of this distribution: M/G/1.
+pub(crate) fn one_seat(requests: u64, rate_per_s: f64, output_tokens: &str) -> String {
+    format!(
+        "
+[workload]
+requests = {requests}
+arrivals = {{ process = \"poisson\", rate_per_s = {rate_per_s:?} }}
+prompt_tokens = {{ dist = \"constant\", tokens = 16 }}
+output_tokens = {output_tokens}
+[server]
+num_gpu_blocks = 10_000
+max_model_len = 4096
+max_num_seqs = 1
+enable_prefix_caching = false
+async_scheduling = false
+front_end_overhead_ms = 0
+step_time = {{ model = \"linear\", base_ps = 10_000_000_000 }}
+"
+    )
+}
+
 /// A folder of its own for one run, with `out` as the place for results.
 pub(crate) struct Bench {
     dir: TempDir,

@@ -70,6 +70,33 @@ fn a_precision_is_reached_or_said_not_to_be() {
     assert!(few.stdout.contains("precision was not reached in 3 runs"));
 }
 
+/// Pair 0 begins with the run without pairs, and luck cancels: TTFT rises with every length and falls with every gap.
+#[test]
+fn antithetic_pairs_have_narrower_intervals() {
+    let json = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&run(&[args, &["--replications", "40", "--json"]].concat()).succeeds().stdout)
+            .unwrap()
+    };
+    let pairs = json(&["--antithetic"]);
+    assert_eq!(
+        (pairs["replications"].as_u64(), pairs["mean_ttft_ms"]["replications"].as_u64()),
+        (Some(40), Some(20))
+    );
+    let ratio = |figure: &str| pairs["antithetic_width_ratios"][figure].as_f64().unwrap();
+    assert!(ratio("mean_ttft_ms") < 0.9 && ratio("mean_e2el_ms") < 0.9, "{pairs:#}");
+    let independent = json(&[]);
+    assert!(independent.get("antithetic_width_ratios").is_none());
+    let [a, b] = [&pairs, &independent].map(|json| &json["mean_ttft_ms"]);
+    let [difference, widths] = [
+        a["mean"].as_f64().unwrap() - b["mean"].as_f64().unwrap(),
+        a["half_width"].as_f64().unwrap() + b["half_width"].as_f64().unwrap(),
+    ];
+    assert!(difference.abs() < widths, "the same expectation: {a} {b}");
+    assert!(run(&["--antithetic", "--replications", "4"]).succeeds().stdout.contains("2 antithetic pairs"));
+    run(&["--antithetic", "--replications", "5"]).refuses(&["--antithetic", "even number"]);
+    run(&["--antithetic"]).refuses(&["--antithetic", "--replications"]);
+}
+
 #[test]
 fn one_run_has_no_interval() {
     let outcome = run(&["--replications", "1"]);

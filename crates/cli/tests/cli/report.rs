@@ -120,3 +120,114 @@ fn what_is_no_folder_of_results_is_refused() {
     bench.kendall(&["report", "out"]).refuses(&["summary.json", "no summary of kendall"]);
     bench.kendall(&["run", "--report"]).fails(2, &["--out"]);
 }
+
+/// What every report ends with, and what no page may do.
+fn is_a_page(page: &str, parts: &[&str]) {
+    for loads in ["<script", "url(", "@import", "src=", "<link", "href=\"http"] {
+        assert!(!page.contains(loads), "{loads}");
+    }
+    assert!(page.len() < 1_000_000, "{} bytes", page.len());
+    for part in parts {
+        assert!(page.contains(part), "`{part}` is not in the page");
+    }
+}
+
+/// Of a run that the models describe, theory stands over the simulation: as lines in the charts, and figure by figure.
+#[test]
+fn theory_stands_over_a_run_that_it_describes() {
+    let bench = Bench::new();
+    let args = ["run", "--quiet", "--out", "out", "--report", "--set", "workload.requests=2000"];
+    bench.kendall(&args).succeeds();
+    is_a_page(
+        &bench.read("out/report.html"),
+        &[
+            "Theory beside the simulation",
+            "paged (theory)",
+            "Overload begins at 19.65 req/s",
+            "m/g/1 says nothing here",
+        ],
+    );
+    let json = bench.kendall(&["report", "out", "--format", "json"]);
+    let json: Value = serde_json::from_str(&json.succeeds().stdout).expect("JSON");
+    let asked = bench.kendall(&["predict", "out/scenario.toml", "--no-simulation", "--json"]);
+    let asked: Value = serde_json::from_str(&asked.succeeds().stdout).expect("JSON");
+    let sections = json["sections"].as_array().expect("sections");
+    let theory = sections.iter().find(|section| section["id"] == "theory").expect("a section");
+    let rows = theory["blocks"][0]["rows"].as_array().expect("a table");
+    let row = rows.iter().find(|row| row[0] == "mean_ttft_ms").expect("a row");
+    let value = asked["figures"]["mean_ttft_ms"]["models"]["paged"]["value"].as_f64().expect("a value");
+    assert_eq!(row[4].as_str(), Some(format!("{value:.2}").as_str()), "what `kendall predict` says: {row}");
+    let charts = sections.iter().find(|section| section["id"] == "latency").expect("a section");
+    let series = charts["blocks"][0]["charts"][0]["chart"]["series"].as_array().expect("series");
+    assert!(series.iter().any(|series| series["label"] == "paged (theory)"), "{series:#?}");
+    // And where no model applies, the reason.
+    evil(&bench);
+    let sessions = ["run", "--quiet", "--out", "burst", "--report", "--set", "workload.requests=500"];
+    let burst = ["--set", "workload.arrivals={ process = \"gamma\", rate_per_s = 4.0, cv = 2.0 }"];
+    bench.kendall(&[&sessions[..], &burst[..]].concat()).succeeds();
+    is_a_page(
+        &bench.read("burst/report.html"),
+        &["No analytical model applies", "the models know Poisson arrivals"],
+    );
+}
+
+/// A sweep, a search, a prediction and a comparison with measured servers have pages too, from the flag and from their JSON, and
+/// each says how far to trust it and how to make it again.
+#[test]
+fn every_command_has_a_page() {
+    let bench = Bench::new();
+    bench.write("evil.toml", format!("name = \"{EVIL}\"\n{}", crate::program::QUICKSTART));
+    let origin =
+        ["&lt;script&gt;alert(1)&lt;/script&gt;", "How far to trust it", "The scenario", "Reproduce it"];
+    let small = ["evil.toml", "--quiet", "--set", "workload.requests=300"];
+    let play = |command: &str, more: &[&str]| {
+        bench.kendall(&[&[command], &small[..], more].concat()).succeeds().stdout.clone()
+    };
+    play(
+        "sweep",
+        &["--replications", "2", "--vary", "workload.arrivals.rate_per_s=2,4", "--out", "sweep", "--report"],
+    );
+    is_a_page(&bench.read("sweep/report.html"), &origin);
+    let page = bench.read("sweep/report.html");
+    bench.kendall(&["report", "sweep", "--quiet"]).succeeds();
+    assert_eq!(bench.read("sweep/report.html"), page, "the same bytes again");
+    play("predict", &["--replications", "2", "--out", "predict", "--report"]);
+    is_a_page(&bench.read("predict/report.html"), &origin);
+    is_a_page(
+        &bench.read("predict/report.html"),
+        &["Theory over simulation", "paged (theory)", "kendall predict scenario.toml"],
+    );
+    play("predict", &["--replications", "2", "--sweep=0.2,0.5", "--out", "curve", "--report"]);
+    is_a_page(&bench.read("curve/report.html"), &origin);
+    is_a_page(&bench.read("curve/report.html"), &["paged (theory)", "--sweep=0.2,0.5"]);
+    bench.kendall(&["predict", "--ladder", "--report", "--out", "x"]).fails(2, &["--ladder"]);
+    play(
+        "capacity",
+        &["--requests", "300", "--no-sensitivity", "--resolution", "30%", "--report", "capacity.html"],
+    );
+    is_a_page(&bench.read("capacity.html"), &origin);
+}
+
+#[test]
+fn measured_servers_have_a_page() {
+    let bench = Bench::new();
+    for name in ["servers.csv", "requests.csv", "peer_predictions.csv"] {
+        let path = format!("{}/../../docs/validate.in/{name}", env!("CARGO_MANIFEST_DIR"));
+        bench.write(name, std::fs::read(path).expect("the example of the book"));
+    }
+    bench.kendall(&["validate", "servers.csv", "--summary-only", "--report", "page.html"]).succeeds();
+    let page = bench.read("page.html");
+    is_a_page(
+        &page,
+        &[
+            "Predicted against measured",
+            "a10g-chat",
+            "someone/unheard-of-13B",
+            "kendall validate servers.csv",
+        ],
+    );
+    let json = bench.kendall(&["validate", "servers.csv", "--json"]).succeeds().stdout.clone();
+    bench.write("errors.json", json);
+    bench.kendall(&["report", "errors.json", "--out", "again.html", "--quiet"]).succeeds();
+    assert_eq!(bench.read("again.html"), page);
+}

@@ -114,6 +114,13 @@ fn what_ends_or_waits_is_told_apart() {
             ],
             "transient",
         ),
+        (
+            [
+                "workload.arrivals={process=\"stages\",stages=[{rate_per_s=1,duration_s=50},{rate_per_s=3,duration_s=50}]}",
+                "workload.max_concurrency=4",
+            ],
+            "transient",
+        ),
     ] {
         let args: Vec<&str> = changes.iter().flat_map(|change| ["--set", change]).collect();
         let bench = Bench::new();

@@ -44,7 +44,12 @@ fn events_follow_the_format_and_the_run() {
     let mut last_step_ends = 0.0;
     for event in events {
         let phase = event["ph"].as_str().expect("a phase");
-        assert!(event["pid"].is_u64() && event["name"].is_string(), "{event}");
+        // Readers want all of these of every event.
+        assert!(["pid", "tid"].iter().all(|key| event[key].is_u64()), "{event}");
+        assert!(
+            ["name", "cat"].iter().all(|key| event[key].is_string()) && event["ts"].is_number(),
+            "{event}"
+        );
         *counts.entry(phase.to_owned()).or_default() += 1;
         if phase == "M" {
             continue;

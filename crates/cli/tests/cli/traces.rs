@@ -46,7 +46,7 @@ fn a_malformed_line_has_its_number() {
     refused(format!("{HEADER}0,\"10,5\n"), &["trace.csv:2: a quoted field is not closed"]);
     refused("arrival_s,prompt_token,output_tokens\n0,1,1\n", &["trace.csv:1: unknown column `prompt_token`"]);
     refused("arrival_s,prompt_tokens\n0,1\n", &["trace.csv", "output_tokens"]);
-    refused("hello\n", &["`hello` begins no known trace", "kendall, azure, mooncake"]);
+    refused("hello\n", &["`hello` begins no known trace", "kendall, azure, burstgpt, mooncake"]);
 }
 
 /// A fault far into the trace: much was simulated and written before, and none of it stays.

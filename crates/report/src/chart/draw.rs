@@ -17,6 +17,8 @@ const TWO_CHARACTERS: i32 = 15;
 const LINE: i32 = 16;
 const RIGHT: i32 = 12;
 const GAP: i32 = 5;
+/// Lines of a title: more would leave no room for the chart.
+const MOST_TITLE_LINES: usize = 3;
 
 /// Where things are.
 struct Frame<'c> {
@@ -47,6 +49,30 @@ fn width(text: &str) -> i32 {
     i32::try_from(text.chars().count()).unwrap_or(WIDTH).min(WIDTH) * TWO_CHARACTERS / 2
 }
 
+/// The beginning of a text that has no room.
+fn cut(text: &str, room: i32) -> String {
+    if width(text) <= room {
+        return text.to_owned();
+    }
+    let most = (room * 2 / TWO_CHARACTERS - 1).max(1);
+    text.chars().take(most.unsigned_abs() as usize).chain(['\u{2026}']).collect()
+}
+
+/// A text in lines that have room; words that are too long are cut.
+fn wrap(text: &str, room: i32) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace().map(|word| cut(word, room)) {
+        match lines.last_mut() {
+            Some(line) if width(line) + width(&word) + TWO_CHARACTERS / 2 <= room => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
 fn style(colour: RGBColor, h: HPos, v: VPos) -> TextStyle<'static> {
     ("sans-serif", FONT_SIZE).into_font().color(&colour).pos(Pos::new(h, v))
 }
@@ -59,15 +85,20 @@ pub(super) fn draw<'s>(chart: &Chart, area: &Area<'s>, colours: Colours) -> Draw
     if colours == Colours::Fixed {
         area.fill(&palette::PAPER)?;
     }
-    let title = if colours == Colours::Fixed { LINE + GAP } else { 0 };
-    if title > 0 {
-        text(area, &chart.title, (2, 4), style(palette::INK, HPos::Left, VPos::Top))?;
+    // A page has the title above the chart.
+    let lines = if colours == Colours::Fixed { wrap(&chart.title, WIDTH - 4) } else { Vec::new() };
+    let mut title = 0;
+    for line in lines.iter().take(MOST_TITLE_LINES) {
+        text(area, line, (2, title + 4), style(palette::INK, HPos::Left, VPos::Top))?;
+        title += LINE;
     }
+    title += if title > 0 { GAP } else { 0 };
     if chart.is_empty() {
         let middle = (WIDTH / 2, HEIGHT / 2);
         return text(area, "no data", middle, style(palette::FAINT, HPos::Center, VPos::Center));
     }
-    text(area, &chart.y.words(), (2, title + 4), style(palette::FAINT, HPos::Left, VPos::Top))?;
+    let words = cut(&chart.y.words(), WIDTH - 4);
+    text(area, &words, (2, title + 4), style(palette::FAINT, HPos::Left, VPos::Top))?;
     let below_legend = legend(chart, area, title + 4)?;
     let vertical: Vec<&Mark> =
         chart.marks.iter().filter(|mark| mark.direction == Direction::Vertical).collect();
@@ -76,10 +107,10 @@ pub(super) fn draw<'s>(chart: &Chart, area: &Area<'s>, colours: Colours) -> Draw
     for layer in &chart.layers {
         draw_layer(layer, &frame, area)?;
     }
-    for mark in chart.marks.iter().filter(|mark| mark.direction == Direction::Horizontal) {
-        horizontal_mark(mark, &frame, area)?;
-    }
-    vertical_marks(&vertical, &frame, area)
+    vertical_marks(&vertical, &frame, area)?;
+    // Last: their names stand on paper, over vertical lines too.
+    let mut horizontal = chart.marks.iter().filter(|mark| mark.direction == Direction::Horizontal);
+    horizontal.try_for_each(|mark| horizontal_mark(mark, &frame, area))
 }
 
 /// The names of layers beside the label of the vertical axis, or in lines below it. Returns the height below.
@@ -91,14 +122,15 @@ fn legend<'s>(
     const SWATCH: i32 = 16;
     let (mut x, mut y) = (width(&chart.y.words()) + 24, top);
     for layer in chart.layers.iter().filter(|layer| !layer.label.is_empty()) {
-        let room = SWATCH + width(&layer.label) + 14;
+        let label = cut(&layer.label, WIDTH - RIGHT - SWATCH - 16);
+        let room = SWATCH + width(&label) + 14;
         if x + room > WIDTH - RIGHT && x > 2 {
             (x, y) = (2, y + LINE);
         }
         let middle = y + LINE / 2 - 1;
         let line = [(x, middle), (x + SWATCH - 4, middle)];
         area.draw(&PathElement::new(line, palette::series(layer.colour).stroke_width(3)))?;
-        text(area, &layer.label, (x + SWATCH, y), style(palette::INK, HPos::Left, VPos::Top))?;
+        text(area, &label, (x + SWATCH, y), style(palette::INK, HPos::Left, VPos::Top))?;
         x += room;
     }
     Ok(y + LINE + GAP)
@@ -151,7 +183,7 @@ fn grid<'s>(frame: &Frame<'_>, area: &Area<'s>) -> Drawn<'s> {
     let middle = i32::midpoint(frame.left, frame.right);
     text(
         area,
-        &frame.x.axis.words(),
+        &cut(&frame.x.axis.words(), 2 * (WIDTH - middle).min(middle)),
         (middle, HEIGHT - LINE - 2),
         style(palette::FAINT, HPos::Center, VPos::Top),
     )
@@ -172,19 +204,33 @@ fn draw_layer<'s>(layer: &Layer, frame: &Frame<'_>, area: &Area<'s>) -> Drawn<'s
             area.draw(&PathElement::new(line, colour.stroke_width(2)))
         }
         Shape::Dots(points) => {
+            dots(points, frame, colour, area)?;
             let line: Vec<_> = points.iter().map(|&(x, y, _)| frame.at(x, y)).collect();
-            for &(x, y, half_width) in points {
-                area.draw(&Circle::new(frame.at(x, y), 3, colour.filled()))?;
-                if let Some(half_width) = half_width {
-                    whisker(frame.at(x, y - half_width), frame.at(x, y + half_width), (4, 0), colour, area)?;
-                }
-            }
             area.draw(&PathElement::new(line, colour.stroke_width(2)))
         }
+        Shape::Points(points) => dots(points, frame, colour, area),
         Shape::Intervals(bars) => bars.iter().try_for_each(|&(y, left, right)| {
             whisker(frame.at(left, y), frame.at(right, y), (0, 4), colour, area)
         }),
     }
+}
+
+/// Dots with their intervals.
+fn dots<'s>(
+    points: &[(f64, f64, Option<f64>)],
+    frame: &Frame<'_>,
+    colour: RGBColor,
+    area: &Area<'s>,
+) -> Drawn<'s> {
+    // So many hide each other.
+    let radius = if points.len() > 60 { 2 } else { 3 };
+    for &(x, y, half_width) in points {
+        area.draw(&Circle::new(frame.at(x, y), radius, colour.filled()))?;
+        if let Some(half_width) = half_width {
+            whisker(frame.at(x, y - half_width), frame.at(x, y + half_width), (4, 0), colour, area)?;
+        }
+    }
+    Ok(())
 }
 
 /// A line with bars across both ends, which reach `(dx, dy)` to both sides.

@@ -12,6 +12,11 @@ use thiserror::Error;
 
 pub use axis::{Axis, Scale, Unit};
 
+/// Layers that have a colour of their own.
+pub const MOST_LAYERS: usize = palette::SERIES.len();
+/// The colour that steps back behind the others: for lines to compare with.
+pub const GREY: usize = MOST_LAYERS - 1;
+
 /// Width of a chart in pixels. It is drawn for a telephone and grows with the page.
 const WIDTH: i32 = 460;
 const HEIGHT: i32 = 290;
@@ -52,6 +57,8 @@ pub enum Shape {
     Area(Vec<(f64, f64)>),
     /// A line with dots, each with the half-width of its interval if it has one.
     Dots(Vec<(f64, f64, Option<f64>)>),
+    /// Dots without a line, likewise.
+    Points(Vec<(f64, f64, Option<f64>)>),
     /// Horizontal intervals: height, left and right end.
     Intervals(Vec<(f64, f64, f64)>),
 }
@@ -121,14 +128,16 @@ impl Chart {
 
 impl Shape {
     /// Every place that must lie within the axes.
-    fn points(&self) -> Box<dyn Iterator<Item = (f64, f64)> + '_> {
+    pub(crate) fn points(&self) -> Box<dyn Iterator<Item = (f64, f64)> + '_> {
         match self {
             Self::Line(points) | Self::Area(points) => Box::new(points.iter().copied()),
-            Self::Dots(points) => Box::new(points.iter().flat_map(|&(x, y, half_width)| {
-                let half_width = half_width.filter(|width| width.is_finite()).into_iter();
-                std::iter::once((x, y))
-                    .chain(half_width.flat_map(move |width| [(x, y - width), (x, y + width)]))
-            })),
+            Self::Dots(points) | Self::Points(points) => {
+                Box::new(points.iter().flat_map(|&(x, y, half_width)| {
+                    let half_width = half_width.filter(|width| width.is_finite()).into_iter();
+                    std::iter::once((x, y))
+                        .chain(half_width.flat_map(move |width| [(x, y - width), (x, y + width)]))
+                }))
+            }
             Self::Intervals(bars) => {
                 Box::new(bars.iter().flat_map(|&(y, left, right)| [(left, y), (right, y)]))
             }
@@ -166,6 +175,38 @@ mod tests {
         assert!(of_page.contains("var(--c1)") && of_page.contains("currentColor"), "{of_page}");
         assert!(!of_page.contains("#FFFFFF"), "no white paper on a dark page");
         assert!(!of_page.contains(" width=\"460\" height"), "it is as wide as the page lets it be");
+    }
+
+    #[test]
+    fn dots_without_a_line_are_dots_only() {
+        let mut chart = chart();
+        chart.marks.clear();
+        chart.layers = vec![Layer {
+            label: String::new(),
+            colour: 0,
+            shape: Shape::Points(vec![(1.0, 2.0, Some(0.5)), (3.0, 1.0, None)]),
+        }];
+        let lines = |chart: &Chart| {
+            let svg = chart.to_svg(Colours::Fixed).unwrap();
+            (svg.matches("<circle").count(), svg.matches("<polyline").count())
+        };
+        let (dots, without) = lines(&chart);
+        if let Shape::Points(points) = chart.layers[0].shape.clone() {
+            chart.layers[0].shape = Shape::Dots(points);
+        }
+        assert_eq!(lines(&chart), (dots, without + 1));
+        assert_eq!(dots, 2);
+    }
+
+    /// A title and names longer than the chart are wrapped or cut: no letter lies outside.
+    #[test]
+    fn long_words_stay_inside() {
+        let mut chart = chart();
+        chart.title = "a long title with many words ".repeat(6);
+        chart.layers[0].label = "a".repeat(200);
+        let svg = chart.to_svg(Colours::Fixed).unwrap();
+        assert!(!svg.contains(&"a".repeat(100)) && svg.contains('\u{2026}'), "{svg}");
+        assert!(svg.matches("many words").count() >= 2 && !svg.contains(&chart.title), "{svg}");
     }
 
     #[test]

@@ -13,14 +13,17 @@ pub(super) const PAPER: RGBColor = RGBColor(255, 255, 255);
 /// A limit that must be kept.
 pub(super) const LIMIT: RGBColor = RGBColor(200, 30, 60);
 
-/// Colours that people with any colour vision tell apart: Okabe & Ito, *Color Universal Design*, 2008.
-const SERIES: [RGBColor; 6] = [
+/// Colours that people with any colour vision tell apart: Okabe & Ito, *Color Universal Design*, 2008; a purple darker than
+/// all of them; and a grey.
+pub(super) const SERIES: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
     RGBColor(204, 121, 167),
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
+    RGBColor(84, 48, 120),
+    RGBColor(128, 128, 129),
 ];
 
 /// The colour of series number `i`.

@@ -3,10 +3,10 @@
 /// Contrasts are at least 4.5 to 1 for text in both schemes.
 pub(super) const CSS: &str = "
 :root{--paper:#fff;--panel:#f5f6f8;--ink:#1d1f23;--faint:#5b6069;--grid:#dfe2e7;--limit:#c01e3c;--link:#0b5cad;
---good:#14713d;--mixed:#8a5a00;--bad:#b3152f;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#b85c91;--c5:#b97f00;--c6:#3a9bd0}
+--good:#14713d;--mixed:#8a5a00;--bad:#b3152f;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#b85c91;--c5:#b97f00;--c6:#3a9bd0;--c7:#543078;--c8:#808081}
 @media (prefers-color-scheme:dark){:root{--paper:#15171a;--panel:#1f2226;--ink:#e8eaed;--faint:#a3a9b3;--grid:#3a3f46;
 --limit:#ff7d90;--link:#7db8ff;--good:#63d396;--mixed:#f0b44c;--bad:#ff8796;--c1:#56b4e9;--c2:#f28b3c;--c3:#3fcf9e;--c4:#e39cc6;
---c5:#f0c04a;--c6:#9ad2f5}}
+--c5:#f0c04a;--c6:#9ad2f5;--c7:#b79be0;--c8:#9a9aa0}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:1180px;padding:1.2rem;background:var(--paper);color:var(--ink);
 font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;overflow-wrap:break-word}
@@ -32,10 +32,10 @@ figcaption{color:var(--faint);font-size:.88rem;margin-top:.4rem}
 th,td{padding:.25rem .6rem;border-bottom:1px solid var(--grid);text-align:left;vertical-align:top}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 details{margin:.6rem 0}summary{cursor:pointer;color:var(--link)}
-pre{background:var(--panel);padding:.8rem;overflow-x:auto;font-size:.86rem;line-height:1.4}
+pre{background:var(--panel);padding:.8rem;font-size:.86rem;line-height:1.4;white-space:pre-wrap;overflow-wrap:anywhere}
 @media (max-width:500px){body{padding:.7rem}figure{padding:.4rem}th,td{padding:.25rem .35rem}}
 @media print{:root{--paper:#fff;--panel:#fff;--ink:#000;--faint:#444;--grid:#bbb;--limit:#c01e3c;--good:#14713d;--mixed:#8a5a00;
---bad:#b3152f;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#b85c91;--c5:#b97f00;--c6:#3a9bd0}
+--bad:#b3152f;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#b85c91;--c5:#b97f00;--c6:#3a9bd0;--c7:#543078;--c8:#808081}
 body{max-width:none;padding:0;font-size:11pt}nav{display:none}.figures{grid-template-columns:1fr 1fr}
-figure,.tiles li,.verdict{break-inside:avoid;border:1px solid #bbb}pre{white-space:pre-wrap}}
+figure,.tiles li,.verdict{break-inside:avoid;border:1px solid #bbb}}
 ";

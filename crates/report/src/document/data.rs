@@ -82,7 +82,7 @@ impl Document {
 fn points(shape: &Shape) -> Vec<(f64, f64, Option<f64>)> {
     match shape {
         Shape::Line(points) | Shape::Area(points) => points.iter().map(|&(x, y)| (x, y, None)).collect(),
-        Shape::Dots(points) => points.clone(),
+        Shape::Dots(points) | Shape::Points(points) => points.clone(),
         Shape::Intervals(bars) => bars
             .iter()
             .map(|&(y, left, right)| (f64::midpoint(left, right), y, Some((right - left) / 2.0)))

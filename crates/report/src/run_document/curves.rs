@@ -2,6 +2,7 @@
 
 use crate::chart::{Axis, Chart, Direction, Layer, Mark, Shape, Unit};
 use crate::document::{Block, DataTable, Figure, Section, Shares};
+use crate::estimates::significant_share;
 use crate::number::{significant, whole};
 
 use super::Source;
@@ -9,6 +10,8 @@ use super::verdict::interval;
 
 /// Points of a curve.
 const POINTS: usize = 160;
+/// A limit so many times as large as nearly all latencies is not drawn.
+const FAR: f64 = 2.5;
 
 pub(super) fn section(source: &Source<'_>) -> Option<Section> {
     let folder = source.folder;
@@ -32,7 +35,7 @@ pub(super) fn section(source: &Source<'_>) -> Option<Section> {
     Some(Section { id: "latency", heading: "Latency".into(), lead: lead.into(), blocks })
 }
 
-fn curve(source: &Source<'_>, id: &str, title: &str, values: &[(f64, f64)], limit: Option<f64>) -> Figure {
+fn curve(source: &Source<'_>, id: &str, title: &str, values: &[(f64, f64)], promised: Option<f64>) -> Figure {
     let mut sorted: Vec<f64> = values.iter().map(|&(_, ms)| ms).collect();
     sorted.sort_unstable_by(f64::total_cmp);
     let n = sorted.len();
@@ -43,7 +46,8 @@ fn curve(source: &Source<'_>, id: &str, title: &str, values: &[(f64, f64)], limi
     shares.sort_unstable_by(f64::total_cmp);
     let mut points: Vec<(f64, f64)> =
         shares.into_iter().map(|share| (at(share), (share * (n - 1) as f64 + 1.0) / n as f64)).collect();
-    // Up to a limit that lies beyond all of them.
+    // A limit far beyond all of them would squeeze the curve.
+    let limit = promised.filter(|&limit| limit < FAR * at(0.999));
     points.extend(limit.filter(|&limit| limit > at(1.0)).map(|limit| (limit, 1.0)));
     let mut layers = vec![Layer { label: String::new(), colour: 0, shape: Shape::Area(points) }];
     let bars = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)];
@@ -54,10 +58,13 @@ fn curve(source: &Source<'_>, id: &str, title: &str, values: &[(f64, f64)], limi
             Some((share, interval.low, interval.high))
         })
         .collect();
-    let has_intervals = !bars.is_empty();
-    if has_intervals {
-        layers.push(Layer { label: "95 % intervals".into(), colour: 1, shape: Shape::Intervals(bars) });
+    let confidence =
+        interval(source.folder, &format!("p50_{id}_ms")).map_or(0.95, |interval| interval.confidence);
+    if !bars.is_empty() {
+        let label = format!("{} % intervals", significant_share(confidence));
+        layers.push(Layer { label, colour: 1, shape: Shape::Intervals(bars) });
     }
+    layers.extend(source.theory.iter().flat_map(|theory| theory.layers(id)));
     let p99 = source.folder.number(&format!("p99_{id}_ms"));
     let mark =
         |at: f64, label: String, is_limit| Mark { at, label, direction: Direction::Vertical, is_limit };
@@ -71,7 +78,11 @@ fn curve(source: &Source<'_>, id: &str, title: &str, values: &[(f64, f64)], limi
     if !wide && at(0.0) > at(1.0) / 2.0 {
         x.from = None;
     }
-    let kept = limit.map(|limit| {
+    if !wide {
+        // The last thousandth may lie far out.
+        x.to = Some((1.15 * at(0.999)).max(limit.unwrap_or(0.0) * 1.05));
+    }
+    let kept = promised.map(|limit| {
         let kept = sorted.partition_point(|&ms| ms <= limit);
         format!(" {} of {} kept {} ms.", whole(kept as u64), whole(n as u64), significant(Some(limit)))
     });
@@ -115,15 +126,18 @@ fn table(source: &Source<'_>) -> Option<DataTable> {
         [("ttft", "TTFT"), ("tpot", "TPOT"), ("itl", "ITL"), ("e2el", "E2E"), ("queue", "queue")]
     {
         let Some(n) = source.folder.number(&format!("num_{name}")) else { continue };
-        let cells = ["mean", "p50", "p90", "p95", "p99", "max"].map(|statistic| {
-            let key = format!("{statistic}_{name}_ms");
-            let value = significant(source.folder.number(&key));
-            match interval(source.folder, &key) {
-                Some(interval) => format!("{value} ({})", interval.ends()),
-                None => value,
-            }
-        });
-        table.rows.push([title.to_owned(), whole(n as u64)].into_iter().chain(cells).collect());
+        let keys =
+            ["mean", "p50", "p90", "p95", "p99", "max"].map(|statistic| format!("{statistic}_{name}_ms"));
+        let values = keys.each_ref().map(|key| significant(source.folder.number(key)));
+        table.rows.push([title.to_owned(), whole(n as u64)].into_iter().chain(values).collect());
+        let intervals = keys.each_ref().map(|key| interval(source.folder, key));
+        // A row of their own: beside the values they would be wider than a page.
+        if let Some(confidence) = intervals.iter().flatten().map(|interval| interval.confidence).next() {
+            let ends =
+                intervals.map(|interval| interval.map_or_else(String::new, |interval| interval.ends()));
+            let label = format!("\u{2003}{} % interval", significant_share(confidence));
+            table.rows.push([label, String::new()].into_iter().chain(ends).collect());
+        }
     }
     (!table.rows.is_empty()).then_some(table)
 }

@@ -7,8 +7,10 @@ mod verdict;
 
 use kendall_serving::scenario::{GoodputSlo, Scenario};
 
-use crate::document::{Block, Document, Section};
+use crate::document::{Document, Section};
 use crate::folder::RunFolder;
+use crate::origin;
+use crate::theory_document::{Simulated, Theory};
 
 /// What the report is made of.
 struct Source<'a> {
@@ -17,23 +19,32 @@ struct Source<'a> {
     limits: GoodputSlo,
     /// The scenario's settings, where they can be read.
     scenario: Option<Scenario>,
+    /// What the analytical models say of it.
+    theory: Option<Theory<'a>>,
 }
 
 impl Document {
-    /// The report of the run in this folder.
-    pub fn of_run(folder: &RunFolder) -> Self {
+    /// The report of the run in this folder; with `theory`, what `kendall predict --no-simulation --json` prints of its
+    /// scenario, over the figures of the run.
+    pub fn of_run(folder: &RunFolder, theory: Option<&serde_json::Value>) -> Self {
         let scenario = Scenario::from_toml(&folder.scenario).ok();
         let limits = scenario.as_ref().and_then(|scenario| scenario.slo.as_ref()?.goodput.clone());
-        let source = Source { folder, limits: limits.unwrap_or_default(), scenario };
+        let source = Source {
+            folder,
+            limits: limits.unwrap_or_default(),
+            scenario,
+            theory: theory.and_then(Theory::of),
+        };
         let title = folder.text("scenario").unwrap_or("a run").to_owned();
         let sections = [
             curves::section(&source),
             timeline::section(&source),
             tables::throughput(&source),
             tables::classes(&source),
+            source.theory.as_ref().map(|theory| theory.section(|figure| simulated(&source, figure))),
             tables::cost(&source),
             tables::fidelity(&source),
-            Some(tables::scenario(&source)),
+            Some(origin::scenario(&source.folder.scenario)),
             Some(reproduce(&source)),
         ];
         Self {
@@ -44,6 +55,15 @@ impl Document {
             sections: sections.into_iter().flatten().collect(),
         }
     }
+}
+
+/// A figure of the run with its interval.
+fn simulated(source: &Source<'_>, figure: &str) -> Option<Simulated> {
+    let mean = source.folder.number(figure)?;
+    Some(Simulated {
+        mean,
+        ends: verdict::interval(source.folder, figure).map(|interval| (interval.low, interval.high)),
+    })
 }
 
 fn reproduce(source: &Source<'_>) -> Section {
@@ -63,5 +83,5 @@ fn reproduce(source: &Source<'_>) -> Section {
              kendall explain results --worst 10      # where the time of the slowest requests went\n"
         ),
     };
-    Section { id: "reproduce", heading: "Reproduce it".into(), lead, blocks: vec![Block::Code(commands)] }
+    origin::reproduce(lead, commands)
 }

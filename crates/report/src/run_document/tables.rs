@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::document::{Block, DataTable, Section};
 use crate::number::{percent, significant, whole};
+use crate::origin;
 
 use super::Source;
 
@@ -128,18 +129,6 @@ pub(super) fn cost(source: &Source<'_>) -> Option<Section> {
 
 pub(super) fn fidelity(source: &Source<'_>) -> Option<Section> {
     let folder = source.folder;
-    let mut ledger = DataTable::new(&["setting", "value", "treatment", "from", "note"], &[]);
-    let mut treated = std::collections::BTreeMap::<String, u64>::new();
-    for entry in rows_of(source, "ledger") {
-        let cells = ["setting", "value", "treatment", "source", "note"].map(|key| text_of(entry.get(key)));
-        *treated.entry(cells[2].clone()).or_default() += 1;
-        ledger.rows.push(cells.to_vec());
-    }
-    if ledger.rows.is_empty() {
-        return None;
-    }
-    let counts: Vec<_> = treated.iter().map(|(treatment, n)| format!("{n} {treatment}")).collect();
-    ledger.folded = Some(format!("All settings: {}", counts.join(", ")));
     let origin = match folder.text("step_time.origin") {
         Some("calibrated") => {
             let profile = folder
@@ -159,19 +148,5 @@ pub(super) fn fidelity(source: &Source<'_>) -> Option<Section> {
         "Scheduling follows {}. Step times come from {origin}.",
         folder.text("engine").unwrap_or("the engine")
     );
-    Some(Section {
-        id: "fidelity",
-        heading: "How far to trust it".into(),
-        lead,
-        blocks: vec![Block::Table(ledger)],
-    })
-}
-
-pub(super) fn scenario(source: &Source<'_>) -> Section {
-    Section {
-        id: "scenario",
-        heading: "The scenario".into(),
-        lead: "As it was played, with all changes of the command line.".into(),
-        blocks: vec![Block::Code(source.folder.scenario.trim_end().to_owned())],
-    }
+    origin::ledger(rows_of(source, "ledger"), lead)
 }

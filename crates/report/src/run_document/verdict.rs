@@ -79,7 +79,9 @@ pub(super) fn verdict(source: &Source<'_>) -> Verdict {
 
 /// The comment lines with which a scenario opens.
 fn question(scenario: &str) -> Option<String> {
-    let lines = scenario.lines().take_while(|line| line.starts_with('#'));
+    // Changes of the command line may have put keys above it.
+    let rest = scenario.lines().skip_while(|line| !line.starts_with(['#', '[']));
+    let lines = rest.take_while(|line| line.starts_with('#'));
     let text = lines.map(|line| line.trim_start_matches('#').trim()).collect::<Vec<_>>().join(" ");
     Some(text).filter(|text| !text.is_empty())
 }

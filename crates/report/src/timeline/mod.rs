@@ -1,15 +1,16 @@
 //! The state of a run over time, in a bounded number of bins: what `timeline.csv` holds.
 //!
 //! Bins begin narrow. When the run outgrows them, neighbours are merged and all are twice as wide, so that memory does not
-//! grow with the run and no length has to be known before.
+//! grow with the run and no length has to be known before. Within a run of steps, blocks and tokens grow step by step, in
+//! closed form: the bins are the same to the bit as if every step had been told (invariant 10).
 
 mod bins;
 
-use kendall_des::SimTime;
+use kendall_des::{SimDuration, SimTime};
 use kendall_serving::{DecodeRun, EngineConfig, EngineGauges, EngineTotals};
 use serde::Serialize;
 
-use bins::Bins;
+use bins::{Bins, GAUGES, Reached};
 
 use crate::output_dir::{OutputDir, OutputError, WrittenFile};
 
@@ -32,7 +33,7 @@ pub struct Timeline {
 #[derive(Debug, Clone, Default)]
 struct Replica {
     since: SimTime,
-    values: [f64; 5],
+    values: [u64; GAUGES],
     num_preemptions: u64,
 }
 
@@ -61,14 +62,41 @@ pub struct TimelineRow {
     pub preemptions: u64,
 }
 
-fn values(gauges: &EngineGauges) -> [f64; 5] {
+fn values(gauges: &EngineGauges) -> [u64; GAUGES] {
     [
-        f64::from(gauges.num_running),
-        f64::from(gauges.num_waiting),
-        f64::from(gauges.used_blocks),
-        gauges.held_blocks as f64,
-        gauges.held_tokens as f64,
+        u64::from(gauges.num_running),
+        u64::from(gauges.num_waiting),
+        u64::from(gauges.used_blocks),
+        gauges.held_blocks,
+        gauges.held_tokens,
     ]
+}
+
+/// Values times a time (ps).
+fn areas(values: &[u64; GAUGES], time: SimDuration) -> [u128; GAUGES] {
+    values.map(|value| u128::from(value) * u128::from(time.as_ps()))
+}
+
+/// The gauges after so many of the run's steps; `values` are those before it.
+fn after(mut values: [u64; GAUGES], run: &DecodeRun<'_>) -> [u64; GAUGES] {
+    values[USED] += run.new_blocks.count;
+    values[HELD_BLOCKS] += run.new_blocks.count;
+    values[HELD_TOKENS] += run.num_rows * run.gaps.count;
+    values
+}
+
+/// The gauges right before a moment of a run of steps; `values` are those before it.
+fn within(values: &[u64; GAUGES], run: &DecodeRun<'_>, at: SimTime) -> Reached {
+    let done = run.first(run.gaps.count_below((at - run.start).as_ps(), run.gaps.count));
+    let mut reached = areas(values, done.end - done.start);
+    reached[USED] += done.new_block_area();
+    reached[HELD_BLOCKS] += done.new_block_area();
+    reached[HELD_TOKENS] += done.new_token_area();
+    let values = after(*values, &done);
+    for (area, more) in reached.iter_mut().zip(areas(&values, at - done.end)) {
+        *area += more;
+    }
+    Reached { areas: reached, values }
 }
 
 impl Timeline {
@@ -85,24 +113,22 @@ impl Timeline {
     /// A replica's state changed at `now`.
     pub fn gauges(&mut self, replica: u32, now: SimTime, gauges: EngineGauges) {
         let state = &mut self.replicas[replica as usize];
-        self.bins.add(state.since, now, &state.values, &state.values);
+        let (since, held) = (state.since, state.values);
+        self.bins.add(since, now, |at| Reached { areas: areas(&held, at - since), values: held });
         state.values = values(&gauges);
         state.since = now;
         self.bins.top(now, &state.values);
     }
 
-    /// A replica ran through steps in which it only decoded. Blocks and tokens are taken to grow evenly.
+    /// A replica ran through steps in which it only decoded.
     pub fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
         self.gauges(replica, run.start, run.before);
         let state = &mut self.replicas[replica as usize];
-        let mut after = state.values;
-        after[USED] += run.new_blocks.count as f64;
-        after[HELD_BLOCKS] += run.new_blocks.count as f64;
-        after[HELD_TOKENS] += (run.num_rows * run.gaps.count) as f64;
-        self.bins.add(run.start, run.end, &state.values, &after);
-        state.values = after;
+        let before = state.values;
+        self.bins.add(run.start, run.end, |at| within(&before, run, at));
+        state.values = after(before, run);
         state.since = run.end;
-        self.bins.top(run.end, &after);
+        self.bins.top(run.end, &state.values);
     }
 
     /// What the replica has counted by the gauges that were reported last.
@@ -117,24 +143,27 @@ impl Timeline {
     pub fn rows(&self, end: SimTime) -> Vec<TimelineRow> {
         let mut bins = self.bins.clone();
         for state in &self.replicas {
-            bins.add(state.since, end.max(state.since), &state.values, &state.values);
+            let (since, held) = (state.since, state.values);
+            bins.add(since, end, |at| Reached { areas: areas(&held, at - since), values: held });
         }
         let replicas = self.replicas.len() as f64;
+        let seconds = |ps: u64| ps as f64 / 1e12;
         bins.each(end)
-            .map(|(start_s, end_s, bin)| {
-                let mean = |gauge: usize| bin.areas[gauge] / (end_s - start_s) / replicas;
-                let slots = bin.areas[HELD_BLOCKS] * self.block_size;
+            .map(|(start, end, bin)| {
+                let mean = |gauge: usize| bin.areas[gauge] as f64 / (end - start) as f64 / replicas;
+                let top = |gauge: usize| bin.tops[gauge] as f64;
+                let slots = bin.areas[HELD_BLOCKS] as f64 * self.block_size;
                 TimelineRow {
-                    start_s,
-                    end_s,
+                    start_s: seconds(start),
+                    end_s: seconds(end),
                     running: mean(RUNNING),
-                    max_running: bin.tops[RUNNING],
+                    max_running: top(RUNNING),
                     waiting: mean(WAITING),
-                    max_waiting: bin.tops[WAITING],
+                    max_waiting: top(WAITING),
                     kv_cache_usage: mean(USED) / self.usable_blocks,
-                    max_kv_cache_usage: bin.tops[USED] / self.usable_blocks,
+                    max_kv_cache_usage: top(USED) / self.usable_blocks,
                     internal_fragmentation: if slots > 0.0 {
-                        1.0 - bin.areas[HELD_TOKENS] / slots
+                        1.0 - bin.areas[HELD_TOKENS] as f64 / slots
                     } else {
                         0.0
                     },
@@ -160,8 +189,6 @@ impl Timeline {
 
 #[cfg(test)]
 mod tests {
-    use kendall_des::SimDuration;
-
     use super::*;
 
     fn at(ms: u64) -> SimTime {
@@ -192,6 +219,10 @@ mod tests {
         let mean: f64 = rows.iter().map(|row| row.running * (row.end_s - row.start_s)).sum::<f64>() / 1_000.0;
         assert!((mean - (4.0 * 700.0 + 2.0 * 900.0) / 1_000.0 / 2.0).abs() < 1e-9, "{mean}");
         assert!(rows.iter().all(|row| row.max_running <= 4.0));
+        assert!(
+            (rows[3].max_running - 4.0).abs() < 1e-9,
+            "what holds throughout a bin is its largest value too"
+        );
         assert!((rows[3].internal_fragmentation - 0.25).abs() < 1e-9, "12 of 16 slots are filled");
         assert!((rows.last().unwrap().end_s - 1_000.0).abs() < 1e-9);
     }

@@ -64,15 +64,20 @@ impl PerfettoTrace {
         trace.process(REQUESTS, "requests");
         for replica in 0..replicas {
             trace.process(FIRST_REPLICA + replica, &format!("replica {replica}"));
-            trace.event(&json!({
-                "ph": "M", "name": "thread_name", "pid": FIRST_REPLICA + replica, "tid": 1, "args": {"name": "steps"},
-            }));
+            trace.metadata("thread_name", FIRST_REPLICA + replica, 1, "steps");
         }
         trace
     }
 
     fn process(&mut self, pid: u32, name: &str) {
-        self.event(&json!({"ph": "M", "name": "process_name", "pid": pid, "args": {"name": name}}));
+        self.metadata("process_name", pid, 0, name);
+    }
+
+    /// Readers want a category, a thread and a time of every event, also of those that have none: as Chrome writes them.
+    fn metadata(&mut self, what: &str, pid: u32, tid: u32, name: &str) {
+        self.event(&json!({
+            "ph": "M", "cat": "__metadata", "name": what, "pid": pid, "tid": tid, "ts": 0, "args": {"name": name},
+        }));
     }
 
     fn text(&mut self, text: &str) {
@@ -95,9 +100,12 @@ impl PerfettoTrace {
         let pid = FIRST_REPLICA + replica;
         let used = self.usable_blocks.saturating_sub(free_blocks);
         self.event(&json!({
-            "ph": "C", "name": "requests", "pid": pid, "ts": at(time), "args": {"running": running, "waiting": waiting},
+            "ph": "C", "cat": "state", "name": "requests", "pid": pid, "tid": 1, "ts": at(time),
+            "args": {"running": running, "waiting": waiting},
         }));
-        self.event(&json!({"ph": "C", "name": "KV blocks used", "pid": pid, "ts": at(time), "args": {"blocks": used}}));
+        self.event(&json!({
+            "ph": "C", "cat": "state", "name": "KV blocks used", "pid": pid, "tid": 1, "ts": at(time), "args": {"blocks": used},
+        }));
     }
 
     /// A phase of a request, if it shows.

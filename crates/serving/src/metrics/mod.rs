@@ -59,7 +59,8 @@ pub struct RunMetrics {
     e2e: LatencyMetric,
     queue: LatencyMetric,
     ttft_parts_ps: [u128; 5],
-    front_end: FrontEnd,
+    /// If it has several parts.
+    front_end: Option<FrontEnd>,
     front_end_parts_ps: [u128; 4],
     sojourn_ps: u128,
     replicas: Vec<GaugesOverTime>,
@@ -97,7 +98,7 @@ impl RunMetrics {
             e2e: LatencyMetric::default(),
             queue: LatencyMetric::default(),
             ttft_parts_ps: [0; 5],
-            front_end: FrontEnd::default(),
+            front_end: None,
             front_end_parts_ps: [0; 4],
             sojourn_ps: 0,
             replicas: vec![GaugesOverTime::default(); replicas as usize],
@@ -108,7 +109,7 @@ impl RunMetrics {
     /// The same for requests that pass this front end, whose parts are then told apart.
     #[must_use]
     pub fn behind(self, front_end: FrontEnd) -> Self {
-        Self { front_end, ..self }
+        Self { front_end: front_end.has_parts().then_some(front_end), ..self }
     }
 
     /// Mean parts of the front end, if it has several.
@@ -116,7 +117,7 @@ impl RunMetrics {
         let count = self.ttft.tally().count();
         let [receipt, tokenising, streaming, held_up] =
             self.front_end_parts_ps.map(|ps| ps as f64 / 1e9 / count as f64);
-        let known = count > 0 && self.front_end.has_parts();
+        let known = count > 0 && self.front_end.is_some();
         known.then_some(FrontEndSummary { receipt, tokenising, streaming, held_up })
     }
 
@@ -264,10 +265,12 @@ impl Observer for RunMetrics {
             {
                 *sum += u128::from(part.as_ps());
             }
-            let of = self.front_end.split(front_end, record.num_prompt_tokens);
-            let parts = [of.receipt, of.tokenising, of.streaming, of.held_up];
-            for (sum, part) in self.front_end_parts_ps.iter_mut().zip(parts) {
-                *sum += u128::from(part.as_ps());
+            if let Some(parts) = self.front_end {
+                let of = parts.split(front_end, record.num_prompt_tokens);
+                let parts = [of.receipt, of.tokenising, of.streaming, of.held_up];
+                for (sum, part) in self.front_end_parts_ps.iter_mut().zip(parts) {
+                    *sum += u128::from(part.as_ps());
+                }
             }
         }
         if let Some(scheduled) = record.first_scheduled {

@@ -9,7 +9,8 @@ use crate::zoo::{
     Admission, KvReservation, Order, PolicyTable, QueueSettings, TokenBucket, TtftLimits, ZooConfig,
 };
 
-use super::resolve::{Beside, Ledger, Treatment, at, goodput_limits};
+use super::ledger::{Ledger, Treatment};
+use super::resolve::{Beside, at, goodput_limits};
 use super::{Scenario, ScenarioError, Slo};
 
 /// `[server.admission]`: who may join the queue of an engine other than vLLM V1.

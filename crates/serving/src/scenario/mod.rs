@@ -8,6 +8,8 @@ mod bounds;
 mod doors;
 #[cfg(test)]
 mod doors_tests;
+mod kv;
+mod ledger;
 mod locate;
 mod plan;
 mod requests;
@@ -19,9 +21,11 @@ mod zoo;
 mod zoo_flags;
 
 pub use doors::AdmissionSettings;
+pub use kv::KvSource;
+pub use ledger::{LedgerEntry, Treatment};
 pub use locate::ScenarioError;
 pub use plan::{ClassInfo, WorkloadPlan, plan};
-pub use resolve::{Beside, KvSource, LedgerEntry, Resolved, Treatment, resolve, resolve_with_files};
+pub use resolve::{Beside, Resolved, resolve, resolve_with_files};
 pub use step_time::{ESTIMATE_ERROR, StepTimeSource};
 pub use uncertainty::ParameterUncertainty;
 

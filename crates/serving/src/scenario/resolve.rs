@@ -1,19 +1,18 @@
 //! From what a user wrote to what a simulation needs, with the origin of every figure.
 
 use kendall_des::SimDuration;
-use serde::Serialize;
 
-use crate::catalog::{self, CatalogError, Gpu, KvMemory, KvMemoryConfig, Model, SamplerKind};
-use crate::engine::{
-    BatchSettings, ConfigError, EngineConfig, EngineVersion, SchedulingPolicy, VersionDefaults,
-};
+use crate::catalog::{self, Gpu, Model};
+use crate::engine::{BatchSettings, ConfigError, EngineConfig, EngineVersion, SchedulingPolicy};
 use crate::metrics::GoodputLimits;
 use crate::router::RouterConfig;
 use crate::simulation::SimulationConfig;
 
 use super::doors::resolve_doors;
+use super::kv::{KvSource, resolve_kv_blocks, resolve_max_model_len};
+use super::ledger::{Ledger, LedgerEntry, Treatment};
 use super::step_time::{StepTimeSource, given_profile, resolve_front_end, resolve_step_time};
-use super::{GoodputSlo, KvCacheDtype, Scenario, ScenarioError, Server, bounds, zoo};
+use super::{GoodputSlo, Scenario, ScenarioError, Server, bounds, zoo};
 
 /// A scenario's server as a simulation needs it.
 #[derive(Debug, Clone)]
@@ -30,109 +29,6 @@ pub struct Resolved {
     pub kv_cache: KvSource,
     /// Every setting: its value, where it comes from, how it is treated.
     pub ledger: Vec<LedgerEntry>,
-}
-
-/// Origin of the number of KV blocks.
-#[derive(Debug, Clone, Serialize)]
-#[serde(tag = "origin", rename_all = "snake_case")]
-pub enum KvSource {
-    /// The scenario gives it.
-    Scenario,
-    /// Derived from the GPU's memory.
-    Derived {
-        /// Where the memory goes.
-        memory: KvMemory,
-    },
-}
-
-/// How kendall treats a setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Treatment {
-    /// As the engine does.
-    Modelled,
-    /// Close to what the engine does; the note says how close.
-    Approximated,
-    /// Not at all.
-    Ignored,
-}
-
-/// One line of the fidelity ledger.
-#[derive(Debug, Clone, Serialize)]
-pub struct LedgerEntry {
-    /// Key in `[server]`.
-    pub setting: &'static str,
-    /// Value in force.
-    pub value: String,
-    /// `scenario`, `default of ...`, or how it was derived.
-    pub source: String,
-    /// How it is treated.
-    pub treatment: Treatment,
-    /// What a reader should know.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub note: &'static str,
-}
-
-/// Collects settings while they are resolved.
-#[derive(Default)]
-pub(super) struct Ledger(Vec<LedgerEntry>);
-
-impl Ledger {
-    /// The scenario's value, or the default with its reason.
-    pub(super) fn take<T: ToString>(
-        &mut self,
-        setting: &'static str,
-        given: Option<T>,
-        default: T,
-        why: &str,
-    ) -> T {
-        let source = if given.is_some() { "scenario".into() } else { why.to_owned() };
-        let value = given.unwrap_or(default);
-        self.add(setting, value.to_string(), source, Treatment::Modelled, "");
-        value
-    }
-
-    /// Where the engine follows a later version's rule than the one named.
-    fn add_version_notes(
-        &mut self,
-        defaults: &VersionDefaults,
-        async_scheduling: bool,
-        policy: SchedulingPolicy,
-        enable_prefix_caching: bool,
-    ) {
-        for (differs, setting, note) in [
-            (
-                async_scheduling && !defaults.stale_tokens_tracked,
-                "async_scheduling",
-                "a preempted request waits for its tokens in flight, as from 0.27 on",
-            ),
-            (
-                policy == SchedulingPolicy::Priority && !defaults.victim_position_tracked,
-                "scheduling_policy",
-                "a victim ahead of the scan moves the scan back, as from 0.28 on",
-            ),
-            (
-                enable_prefix_caching && !defaults.prefix_hits_counted_once,
-                "enable_prefix_caching",
-                "the hit rate counts admissions, as from 0.27 on; before, failed attempts counted too",
-            ),
-        ] {
-            if let Some(entry) = self.0.iter_mut().find(|entry| differs && entry.setting == setting) {
-                (entry.treatment, entry.note) = (Treatment::Approximated, note);
-            }
-        }
-    }
-
-    pub(super) fn add(
-        &mut self,
-        setting: &'static str,
-        value: String,
-        source: String,
-        treatment: Treatment,
-        note: &'static str,
-    ) {
-        self.0.push(LedgerEntry { setting, value, source, treatment, note });
-    }
 }
 
 /// Texts of the files that a scenario's `[server]` names: this crate reads none.
@@ -205,7 +101,14 @@ pub fn resolve_with_files(scenario: &Scenario, beside: Beside<'_>) -> Result<Res
         .and_then(|slo| slo.goodput.as_ref())
         .map(|slo| goodput_limits("slo.goodput", slo))
         .transpose()?;
-    Ok(Resolved { simulation, goodput, engine: engine_name, step_time, kv_cache, ledger: ledger.0 })
+    Ok(Resolved {
+        simulation,
+        goodput,
+        engine: engine_name,
+        step_time,
+        kv_cache,
+        ledger: ledger.into_entries(),
+    })
 }
 
 pub(super) fn at(key: &str, error: &impl ToString) -> ScenarioError {
@@ -355,85 +258,6 @@ fn check_version(server: &Server, version: EngineVersion) -> Result<(), Scenario
             return Err(at(key, &message));
         }
     }
-    Ok(())
-}
-
-pub(super) fn resolve_kv_blocks(
-    server: &Server,
-    hardware: &Hardware,
-    version: EngineVersion,
-    default_utilization: f64,
-    config: &mut EngineConfig,
-    ledger: &mut Ledger,
-) -> Result<KvSource, ScenarioError> {
-    if let Some(blocks) = server.num_gpu_blocks {
-        config.num_gpu_blocks = ledger.take("num_gpu_blocks", Some(blocks), 0, "");
-        return Ok(KvSource::Scenario);
-    }
-    let (gpu, model) = hardware.both("give `num_gpu_blocks`")?;
-    let utilization = ledger.take(
-        "gpu_memory_utilization",
-        server.gpu_memory_utilization,
-        default_utilization,
-        &format!("default of vLLM {version}"),
-    );
-    let dtype = server.kv_cache_dtype.unwrap_or_default();
-    if let Some(KvCacheDtype::Fp8) = server.kv_cache_dtype {
-        ledger.add("kv_cache_dtype", "fp8".into(), "scenario".into(), Treatment::Modelled, "");
-    }
-    let memory = catalog::kv_memory(&KvMemoryConfig {
-        gpu,
-        model,
-        tensor_parallel_size: hardware.tensor_parallel_size,
-        gpu_memory_utilization: utilization,
-        max_num_seqs: u64::from(config.max_num_seqs),
-        max_num_batched_tokens: u64::from(config.max_num_batched_tokens),
-        block_size: u64::from(config.block_size),
-        kv_dtype_bytes: u64::from(dtype.bytes()),
-        sampler: SamplerKind::of_vllm(&version.to_string()),
-    })
-    .map_err(|error| at(capacity_key(&error), &error))?;
-    config.num_gpu_blocks = u32::try_from(memory.num_gpu_blocks).unwrap_or(u32::MAX);
-    let note = "fitted to what vLLM reported on 22 servers, all within 1.2 %";
-    let value = config.num_gpu_blocks.to_string();
-    ledger.add("num_gpu_blocks", value, "derived from GPU memory".into(), Treatment::Approximated, note);
-    Ok(KvSource::Derived { memory })
-}
-
-/// The key that a capacity error is about.
-fn capacity_key(error: &catalog::CapacityError) -> &'static str {
-    use catalog::CapacityError::{Catalog, NoKvBlocks, Utilization, WeightsDoNotFit, ZeroLimit};
-    match error {
-        Catalog(CatalogError::TensorParallel { .. }) => "tensor_parallel_size",
-        Catalog(_) => "model",
-        Utilization(_) | WeightsDoNotFit { .. } | NoKvBlocks { .. } => "gpu_memory_utilization",
-        ZeroLimit(key) => key,
-    }
-}
-
-/// The longest sequence: as given, or what the model allows, or what the KV cache can hold if that is less.
-fn resolve_max_model_len(
-    server: &Server,
-    hardware: &Hardware,
-    config: &mut EngineConfig,
-    ledger: &mut Ledger,
-) -> Result<(), ScenarioError> {
-    if let Some(given) = server.max_model_len {
-        config.max_model_len = ledger.take("max_model_len", Some(given), 0, "");
-        return Ok(());
-    }
-    let of_model = hardware.longest_sequence();
-    let of_model =
-        of_model.ok_or_else(|| at("max_model_len", &"it is missing: give it, or name the `model`"))?;
-    let in_cache = config.usable_blocks().saturating_mul(config.block_size);
-    config.max_model_len = of_model.min(in_cache);
-    let (source, treatment, note) = if in_cache < of_model {
-        let note = "vLLM would refuse to start with the model's own limit: this is what fits the KV cache";
-        ("what the KV cache holds", Treatment::Approximated, note)
-    } else {
-        ("limit of the model", Treatment::Modelled, "")
-    };
-    ledger.add("max_model_len", config.max_model_len.to_string(), source.into(), treatment, note);
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 use kendall_des::SimDuration;
 use serde::Serialize;
 
-use super::resolve::{Hardware, Ledger, Treatment, at};
+use super::ledger::{Ledger, Treatment};
+use super::resolve::{Hardware, at};
 use super::{ScenarioError, Server, StepTime};
 use crate::catalog::{self, Gpu, Model, Profile, SamplerKind};
 use crate::engine::{EngineConfig, EngineVersion};

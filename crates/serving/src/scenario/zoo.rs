@@ -6,7 +6,9 @@ use crate::zoo::engines::{
 };
 use crate::zoo::{Fidelity, Order, ZooConfig};
 
-use super::resolve::{Hardware, KvSource, Ledger, Treatment, at, resolve_kv_blocks};
+use super::kv::{KvSource, resolve_kv_blocks};
+use super::ledger::{Ledger, Treatment};
+use super::resolve::{Hardware, at};
 use super::{EngineName, ScenarioError, Server, zoo_flags};
 
 /// Longest sequence where neither the scenario nor a model says one: no limit that anybody would notice.

@@ -52,7 +52,7 @@ pub(super) fn table<W: Workloads, T: Watch>(
     let nominal =
         Variant { assumption: "", change: String::new(), config: base.clone(), load: question.load };
     let variants: Vec<Variant> =
-        std::iter::once(nominal).chain(variants(&base, question.load, sampled)).collect();
+        std::iter::once(nominal).chain(variants(&base, find, question.load, sampled)).collect();
     let runs = question.sensitivity_runs as usize;
     let capacity = |i: usize| {
         let variant = &variants[i % variants.len()];
@@ -128,8 +128,8 @@ fn one_run<W: Workloads, T: Watch>(
     Ok(f64::midpoint(low, high))
 }
 
-/// The assumptions that an answer rests on, each changed by itself.
-fn variants(base: &SimulationConfig, load: Load, sampled: &OfferedLoad) -> Vec<Variant> {
+/// The assumptions that an answer rests on, each changed by itself. Clients that wait for answers have no bursts to change.
+fn variants(base: &SimulationConfig, find: Find, load: Load, sampled: &OfferedLoad) -> Vec<Variant> {
     let with = |assumption, change: &str, edit: &dyn Fn(&mut SimulationConfig, &mut Load)| {
         let (mut config, mut load) = (base.clone(), load);
         edit(&mut config, &mut load);
@@ -145,18 +145,21 @@ fn variants(base: &SimulationConfig, load: Load, sampled: &OfferedLoad) -> Vec<V
     };
     let shorter = base.front_end.receipt.min(FRONT_END_CHANGE);
     let shorter_ms = format!("-{} ms", shorter.as_millis_f64());
+    let bursts = || with("burstiness", "arrivals in pairs", &|_, load| load.pairs = true);
     let mut variants = vec![
         with("step time", "+10 %", &|config, _| slower(config, 1.1)),
         with("step time", "-10 %", &|config, _| slower(config, 0.9)),
         with("KV blocks", "+20 %", &|config, _| blocks(config, 1.2)),
         with("KV blocks", "-20 %", &|config, _| blocks(config, 0.8)),
-        with("burstiness", "arrivals in pairs", &|_, load| load.pairs = true),
+    ];
+    variants.extend((find == Find::Rate).then(bursts));
+    variants.extend([
         with("length tail", "log output lengths 20 % wider", &|_, load| tail(load, 1.2)),
         with("length tail", "log output lengths 20 % narrower", &|_, load| tail(load, 0.8)),
         with("front-end overhead", "+10 ms", &|config, _| {
             config.front_end.receipt += FRONT_END_CHANGE;
         }),
-    ];
+    ]);
     if shorter > SimDuration::ZERO {
         variants.push(with("front-end overhead", &shorter_ms, &|config, _| {
             config.front_end.receipt = SimDuration::from_ps(base.front_end.receipt.as_ps() - shorter.as_ps());

@@ -26,13 +26,14 @@ pub mod single;
 pub mod step_times;
 pub mod study;
 mod system;
+mod transient;
 mod waits;
 
 pub use best::best;
 pub use closed_form::closed_form;
 pub use grid::TimeLaw;
 pub use lengths::{LengthLaw, LengthLawError};
-pub use phase_type::phase_type;
+pub use phase_type::{ShortRun, phase_type, short_run};
 pub use prediction::{Model, NotApplicable, Prediction};
 pub use reserved::reserved_kv;
 pub use step_times::{BatchStep, StepTimes, StepTimesError};

@@ -13,6 +13,8 @@ pub enum Model {
     PhaseType,
     /// Chain over reserved KV, for a batch of one.
     ReservedKv,
+    /// The phase-type chain over a run from an empty system, by uniformisation.
+    Transient,
 }
 
 impl Model {
@@ -22,6 +24,7 @@ impl Model {
             Self::ClosedForm => "closed form",
             Self::PhaseType => "phase-type chain",
             Self::ReservedKv => "reserved-KV chain",
+            Self::Transient => "transient chain",
         }
     }
 
@@ -43,6 +46,12 @@ impl Model {
                 "stationary state",
                 "one request is active",
                 "given the reserved KV, the queue is a renewal sequence of accepted sizes",
+            ],
+            Self::Transient => &[
+                "the run begins with an empty server, and all who arrive during it count",
+                "the number inside is a birth-death chain with the stationary law of the phase-type chain",
+                "given the number inside, arrivals meet what they meet in the stationary state",
+                "quantiles are those of all requests of many such runs, not means of each run's quantiles",
             ],
         }
     }

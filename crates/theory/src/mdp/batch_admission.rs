@@ -134,7 +134,7 @@ impl BatchAdmission {
     pub fn best(&self, span_per_s: f64) -> Result<AdmissionTable> {
         self.check()?;
         let (states, index) = self.states()?;
-        let actions = states.iter().enumerate().map(|(at, state)| vec![self.action(at, state, &index)]);
+        let actions = states.iter().enumerate().map(|(at, state)| vec![self.action(at, state, &index, None)]);
         let solution = Smdp::new(actions.collect())?.solve(span_per_s)?;
         let accepts = states
             .iter()
@@ -149,6 +149,18 @@ impl BatchAdmission {
             })
             .collect();
         Ok(AdmissionTable { classes: self.classes.clone(), accepts, gain_per_s: Some(solution.gain) })
+    }
+
+    /// What a rule earns in the long run in this model, good requests less rejection costs (1/s), within half of `span_per_s`.
+    ///
+    /// # Errors
+    /// As [`Self::best`].
+    pub fn gain_of(&self, rule: &AdmissionTable, span_per_s: f64) -> Result<f64> {
+        self.check()?;
+        let (states, index) = self.states()?;
+        let actions =
+            states.iter().enumerate().map(|(at, state)| vec![self.action(at, state, &index, Some(rule))]);
+        Ok(Smdp::new(actions.collect())?.solve(span_per_s)?.gain)
     }
 
     /// The study's rule: accept what pays at once, the probability to be in time less a price of the KV that it takes.
@@ -172,14 +184,18 @@ impl BatchAdmission {
         Ok(AdmissionTable { classes: self.classes.clone(), accepts, gain_per_s: None })
     }
 
-    /// One action, whose events hold the decisions.
-    fn action(&self, at: usize, state: &[u32], index: &Places) -> Action {
+    /// One action, whose events hold the decisions; under a rule there is nothing to decide.
+    fn action(&self, at: usize, state: &[u32], index: &Places, rule: Option<&AdmissionTable>) -> Action {
         let mut events = Vec::with_capacity(2 * self.classes.len());
         for (class, of) in self.classes.iter().enumerate() {
-            let mut choices = vec![Choice { reward: -self.rejection_cost, next: at }];
-            if let Some(next) = after(state, class, index) {
-                choices.push(Choice { reward: self.in_time(state, class), next });
-            }
+            let reject = Choice { reward: -self.rejection_cost, next: at };
+            let accept =
+                after(state, class, index).map(|next| Choice { reward: self.in_time(state, class), next });
+            let choices = match (accept, rule) {
+                (None, _) => vec![reject],
+                (Some(accept), None) => vec![reject, accept],
+                (Some(accept), Some(rule)) => vec![if rule.accepts(state, class) { accept } else { reject }],
+            };
             events.push(Event { rate: of.rate_per_s, choices });
             if state[class] > 0 {
                 let mut less = state.to_vec();
@@ -247,6 +263,11 @@ impl AdmissionTable {
         }
     }
 
+    /// Number of states.
+    pub fn num_states(&self) -> usize {
+        self.accepts.len()
+    }
+
     /// The classes, by rising size.
     pub fn classes(&self) -> &[BatchClass] {
         &self.classes
@@ -312,6 +333,11 @@ mod tests {
         let total: f64 = weights.iter().sum();
         let gain: f64 = (0..10_u32).map(|n| 1.5 * weights[n as usize] / total * all.in_time(&[n], 0)).sum();
         assert!(best.gain_per_s.unwrap() > gain * 1.01, "{:?} {gain}", best.gain_per_s);
+        let accept_all = all.one_step(0.0).unwrap();
+        assert!((all.gain_of(&accept_all, 1e-10).unwrap() / gain - 1.0).abs() < 1e-8);
+        // The best rule, played as a given one, earns what its solution says.
+        let played = all.gain_of(&best, 1e-10).unwrap();
+        assert!((played - best.gain_per_s.unwrap()).abs() < 1e-8, "{played} {:?}", best.gain_per_s);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Markov decision processes: which arrivals to accept for the largest long-run reward per unit of time.
 
 mod batch_admission;
+mod from_system;
 mod knapsack;
 mod naor;
 mod smdp;

@@ -61,7 +61,7 @@ fn files_that_cannot_be_told() {
     let error = open(&file("prose", "\nDear all,\n"), None).expect_err("prose").to_string();
     assert!(
         error.ends_with(
-            "prose: `Dear all,` begins no known trace; name the format: kendall, azure, mooncake or sharegpt"
+            "prose: `Dear all,` begins no known trace; name its format: kendall, azure, burstgpt, mooncake, parquet, or sharegpt for lengths"
         ),
         "{error}"
     );

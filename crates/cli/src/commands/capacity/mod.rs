@@ -4,6 +4,7 @@ mod text;
 
 use std::process::ExitCode;
 
+use clap::ValueEnum;
 use kendall_serving::GoodputLimits;
 use kendall_serving::scenario::Resolved;
 use kendall_serving::workload::Arrivals;
@@ -15,6 +16,7 @@ use serde_json::json;
 
 use crate::args::{CapacityArgs, Sought};
 use crate::exit::{Failure, print};
+use crate::origin::Words;
 use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::{ScenarioFile, Source};
 use crate::study::{ScenarioWorkloads, check_random, failure, is_closed, rate_per_s};
@@ -89,6 +91,14 @@ pub(crate) fn capacity(args: &CapacityArgs) -> Result<ExitCode, Failure> {
     if let (Some(fields), Some(found)) = (json.as_object_mut(), &uncertainty) {
         fields.insert("parameter_uncertainty".into(), found.to_json());
     }
+    let words = Words::new("capacity", seed)
+        .options("slo", &args.slo)
+        .option("find", &find_word(args.find))
+        .option("requests", &requests)
+        .option("confidence", &args.confidence)
+        .option("resolution", &args.resolution)
+        .flag("no-sensitivity", args.no_sensitivity);
+    words.origin(file.text(), &resolved).add_to(&mut json);
     if let Some(path) = &args.report {
         write_page(path, &json)?;
     }
@@ -98,6 +108,11 @@ pub(crate) fn capacity(args: &CapacityArgs) -> Result<ExitCode, Failure> {
         report.to_text() + &uncertainty.map(|found| found.to_text(&answer)).unwrap_or_default()
     })?;
     Ok(if answer.ending == Ending::Impossible { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// How the command line calls what is sought.
+fn find_word(sought: Sought) -> String {
+    sought.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// Takes the scenario's own limits on concurrency away, for the search to set its own.

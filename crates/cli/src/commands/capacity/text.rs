@@ -49,9 +49,8 @@ impl Report<'_> {
 
     fn headline(&self) -> String {
         let confidence = percent(self.question.confidence);
-        let (good, bad) = (self.answer.good, self.answer.bad);
-        match (self.answer.ending, self.answer.find) {
-            (Ending::Impossible, _) => {
+        match (self.answer.ending, self.answer.good, self.answer.bad) {
+            (Ending::Impossible, ..) => {
                 let zero = &self.answer.zero_load;
                 let missed: Vec<String> = self
                     .question
@@ -66,36 +65,32 @@ impl Report<'_> {
                     missed.join(", ")
                 )
             }
-            (Ending::Found, Find::Rate) => format!(
+            (Ending::Found, Some(good), Some(bad)) if self.answer.find == Find::Rate => format!(
                 "Capacity between {} and {} req/s, with {confidence} confidence in both ends.",
-                number(good.unwrap_or_default()),
-                number(bad.unwrap_or_default())
+                number(good),
+                number(bad)
             ),
-            (Ending::Found, Find::Concurrency) => {
-                self.whole_numbers("Capacity", "clients at a time", &confidence)
+            (Ending::Found, Some(good), Some(bad)) => self.whole_numbers(good, bad, &confidence),
+            (Ending::Unlimited, Some(good), _) if self.answer.find == Find::Replicas => {
+                format!("{} replicas suffice, with {confidence} confidence.", number(good))
             }
-            (Ending::Found, Find::Replicas) => self.whole_numbers("Fewest", "replicas", &confidence),
-            (Ending::Unlimited, Find::Replicas) => format!(
-                "{} replicas suffice, with {confidence} confidence.",
-                number(good.unwrap_or_default())
+            (Ending::Unlimited, Some(good), _) => {
+                format!("At least {}: nothing that was tried misses an objective.", number(good))
+            }
+            (_, _, Some(bad)) => format!(
+                "Undecided below {}: no point could be shown to be feasible. Raise --requests, or relax the objectives.",
+                number(bad)
             ),
-            (Ending::Unlimited, _) => format!(
-                "At least {}: nothing that was tried misses an objective.",
-                number(good.unwrap_or_default())
-            ),
-            (Ending::Undecided, _) => match bad {
-                Some(bad) => format!(
-                    "Undecided below {}: no point could be shown to be feasible. Raise --requests, or relax the objectives.",
-                    number(bad)
-                ),
-                None => "Undecided: no point could be decided. Raise --requests.".into(),
-            },
+            (_, _, None) => "Undecided: no point could be decided. Raise --requests.".into(),
         }
     }
 
     /// The answer among whole numbers: one, or a range.
-    fn whole_numbers(&self, what: &str, unit: &str, confidence: &str) -> String {
-        let (good, bad) = (self.answer.good.unwrap_or_default(), self.answer.bad.unwrap_or_default());
+    fn whole_numbers(&self, good: f64, bad: f64, confidence: &str) -> String {
+        let (what, unit) = match self.answer.find {
+            Find::Replicas => ("Fewest", "replicas"),
+            Find::Rate | Find::Concurrency => ("Capacity", "clients at a time"),
+        };
         // Good and bad are tried points; what lies strictly between is open.
         let (low, high) = if good < bad { (good, bad - 1.0) } else { (bad + 1.0, good) };
         if (high - low).abs() < 0.5 {

@@ -29,6 +29,7 @@ pub(super) struct Refusal {
 /// All models at one rate per replica.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answers {
+    /// The most accurate first.
     pub answers: Vec<Answer>,
     pub refusals: Vec<Refusal>,
 }
@@ -44,7 +45,7 @@ pub(super) const FLUID: &str = "fluid";
 const NEAR: f64 = 0.97;
 
 pub(super) fn answers(inputs: &Inputs, rate_per_s: f64, goodput: Option<GoodputLimits>) -> Answers {
-    if let Some(answers) = inputs.loss_answers(rate_per_s) {
+    if let Some(answers) = inputs.loss_answers(rate_per_s, goodput) {
         return answers;
     }
     let system = inputs.at(rate_per_s);

@@ -26,7 +26,8 @@ use super::{Desk, at_rate};
 const LOAD: f64 = 0.7;
 
 /// Figures that are compared.
-const COMPARED: [&str; 4] = ["mean_ttft_ms", "p99_ttft_ms", "mean_tpot_ms", "mean_e2el_ms"];
+const COMPARED: [&str; 5] =
+    ["mean_ttft_ms", "p99_ttft_ms", "mean_tpot_ms", "mean_e2el_ms", "blocking_probability"];
 
 /// A rung that was played.
 struct Played {
@@ -81,22 +82,19 @@ pub(super) fn ladder(args: &PredictArgs, desk: &Desk<'_>, file: &ScenarioFile) -
 }
 
 fn play(args: &PredictArgs, desk: &Desk<'_>, rung: Rung) -> Result<Played, Failure> {
-    let source = Source {
-        origin: format!("rung \"{}\"", rung.name),
-        text: rung.text(),
-        folder: PathBuf::from("."),
-        stem: "ladder".into(),
-    };
-    let file = ScenarioFile::of(source, &[])?;
-    let resolved = file.resolve()?;
-    let inputs = Inputs::of(&file, &resolved).map_err(|none| Failure::Failed(none.0))?;
+    let (inputs, file) = inputs_of(&rung)?;
     let refused = |error: paged::PagedNotApplicable| Failure::Failed(format!("{}: {error}", rung.name));
-    let capacity_per_s = match paged::single(&inputs.at(1e-3)) {
-        Ok(single) => 1e-3 / single.utilization,
-        Err(paged::PagedNotApplicable::ManySeats { .. }) => {
-            paged::saturation(&inputs.at(1.0)).map_err(refused)?.capacity_per_s
+    let capacity_per_s = if inputs.loss.is_some() {
+        let (paged_inputs, _) = inputs_of(&rung.paged())?;
+        paged::saturation(&paged_inputs.at(1.0)).map_err(refused)?.capacity_per_s
+    } else {
+        match paged::single(&inputs.at(1e-3)) {
+            Ok(single) => 1e-3 / single.utilization,
+            Err(paged::PagedNotApplicable::ManySeats { .. }) => {
+                paged::saturation(&inputs.at(1.0)).map_err(refused)?.capacity_per_s
+            }
+            Err(error) => return Err(refused(error)),
         }
-        Err(error) => return Err(refused(error)),
     };
     let rate_per_s = LOAD * capacity_per_s;
     let file = at_rate(&file, rate_per_s * f64::from(inputs.replicas));
@@ -108,6 +106,19 @@ fn play(args: &PredictArgs, desk: &Desk<'_>, rung: Rung) -> Result<Played, Failu
         rate_per_s,
         confidence: args.confidence,
     })
+}
+
+fn inputs_of(rung: &Rung) -> Result<(Inputs, ScenarioFile), Failure> {
+    let source = Source {
+        origin: format!("rung \"{}\"", rung.name),
+        text: rung.text(),
+        folder: PathBuf::from("."),
+        stem: "ladder".into(),
+    };
+    let file = ScenarioFile::of(source, &[])?;
+    let resolved = file.resolve()?;
+    let inputs = Inputs::of(&file, &resolved).map_err(|none| Failure::Failed(none.0))?;
+    Ok((inputs, file))
 }
 
 fn to_text(played: &[Played]) -> String {
@@ -128,6 +139,9 @@ fn to_text(played: &[Played]) -> String {
         for figure in COMPARED {
             let found = rung.simulated(figure);
             let best = rung.best(figure);
+            if best.is_none() {
+                continue;
+            }
             let first = figure == COMPARED[0];
             table.add_row([
                 if first { rung.rung.name.to_owned() } else { String::new() },
@@ -194,7 +208,7 @@ fn to_csv(played: &[Played]) -> Vec<u8> {
     ];
     let text = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
     let rows = played.iter().flat_map(|rung| {
-        COMPARED.iter().map(move |figure| {
+        COMPARED.iter().filter(|figure| rung.best(figure).is_some()).map(move |figure| {
             let (found, best) = (rung.simulated(figure), rung.best(figure));
             vec![
                 rung.rung.name.to_owned(),

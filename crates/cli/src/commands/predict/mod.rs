@@ -2,6 +2,7 @@
 
 mod answer;
 mod compare;
+mod curves;
 mod ladder;
 mod loss;
 mod model;
@@ -12,19 +13,27 @@ mod text;
 use std::process::ExitCode;
 
 use kendall_report::{OutputDir, WrittenFile};
+use kendall_serving::scenario::Resolved;
 use kendall_serving::workload::Arrivals;
 use kendall_study::{Extent, Replications, Workers, replicate};
 
 use crate::args::PredictArgs;
 use crate::exit::{Failure, print};
+use crate::origin::Words;
 use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::{ScenarioFile, Source};
 use crate::study::{ScenarioWorkloads, check_random, failure, setting};
 
+use super::report::write_report;
 use super::run::what;
 use answer::{Answers, Refusal, answers};
 use compare::Comparison;
 use model::Inputs;
+
+pub(super) use loss::LossScenario;
+
+/// Confidence where no interval is asked for.
+const DEFAULT_CONFIDENCE: f64 = 0.95;
 
 pub(crate) fn predict(args: &PredictArgs) -> Result<ExitCode, Failure> {
     let file = ScenarioFile::of(Source::open(args.scenario.as_deref())?, &args.set)?;
@@ -38,37 +47,75 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<ExitCode, Failure> {
     }
     let seed = desk.seed(&file);
     let resolved = file.resolve()?;
-    let inputs = Inputs::of(&file, &resolved);
-    let answers = match &inputs {
-        Ok(inputs) => answers(inputs, inputs.rate_per_s, resolved.goodput),
-        Err(none) => Answers {
-            refusals: vec![Refusal { model: answer::PAGED, reason: none.0.clone() }],
-            ..Answers::default()
-        },
-    };
+    let (inputs, answers) = asked(&file, &resolved);
     let simulated = desk.simulate(&file)?;
     let report = text::Report {
         name: &file.name,
         what: what(&file.scenario.server),
         seed,
         resolved: &resolved,
-        inputs: inputs.as_ref().ok(),
+        inputs: inputs.as_ref(),
         answers: &answers,
         comparison: Comparison::of(&answers, simulated.as_ref(), args.confidence),
         simulated: simulated.as_ref(),
     };
-    let json = format!("{:#}\n", report.to_json());
-    if let Some(out) = &args.out {
-        let out = OutputDir::create(out)?;
+    let mut json = report.to_json(args.confidence);
+    desk.words(&file).origin(file.text(), &resolved).add_to(&mut json);
+    let json = format!("{json:#}\n");
+    if let Some(folder) = &args.out {
+        let out = OutputDir::create(folder)?;
         let files = [
             out.write("scenario.toml", file.text().as_bytes())?,
             out.write("predict.json", json.as_bytes())?,
             out.write("predict.csv", &report.to_csv())?,
         ];
         files.into_iter().try_for_each(WrittenFile::publish)?;
+        if args.report {
+            write_report(folder)?;
+        }
     }
     print(&if args.json { json } else { report.to_text() })?;
     Ok(if answers.answers.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// What the models say of a scenario, without a simulation, as `--no-simulation --json` prints it.
+pub(crate) fn theory(file: &ScenarioFile, resolved: &Resolved) -> serde_json::Value {
+    let (inputs, answers) = asked(file, resolved);
+    let report = text::Report {
+        name: &file.name,
+        what: what(&file.scenario.server),
+        seed: file.scenario.seed.unwrap_or(0),
+        resolved,
+        inputs: inputs.as_ref(),
+        answers: &answers,
+        comparison: Comparison::of(&answers, None, DEFAULT_CONFIDENCE),
+        simulated: None,
+    };
+    report.to_json(DEFAULT_CONFIDENCE)
+}
+
+/// What the models of a steady state say of a scenario: `{model: {figure: value}}`.
+pub(crate) fn stationary(file: &ScenarioFile, resolved: &Resolved) -> serde_json::Value {
+    let (_, answers) = asked(file, resolved);
+    let of_steady_state = answers.answers.iter().filter(|answer| answer.model != answer::FLUID);
+    let figures = |answer: &answer::Answer| -> serde_json::Value {
+        answer.figures.iter().map(|(name, value)| ((*name).to_owned(), serde_json::json!(value))).collect()
+    };
+    of_steady_state.map(|answer| (answer.model.to_owned(), figures(answer))).collect()
+}
+
+/// Every model's answer or refusal; no inputs where no model applies.
+fn asked(file: &ScenarioFile, resolved: &Resolved) -> (Option<Inputs>, Answers) {
+    match Inputs::of(file, resolved) {
+        Ok(inputs) => {
+            let found = answers(&inputs, inputs.rate_per_s, resolved.goodput);
+            (Some(inputs), found)
+        }
+        Err(none) => {
+            let refusal = Refusal { model: answer::PAGED, reason: none.0 };
+            (None, Answers { refusals: vec![refusal], ..Answers::default() })
+        }
+    }
 }
 
 /// What plays simulations.
@@ -87,6 +134,14 @@ impl<'a> Desk<'a> {
 
     fn seed(&self, file: &ScenarioFile) -> u64 {
         self.args.seed.or(file.scenario.seed).unwrap_or(0)
+    }
+
+    /// The command that gives the same once more.
+    fn words(&self, file: &ScenarioFile) -> Words {
+        Words::new("predict", self.seed(file))
+            .option("replications", &self.args.replications)
+            .option("confidence", &self.args.confidence)
+            .flag("no-simulation", self.args.no_simulation)
     }
 
     /// The replications of a scenario; `None` if no simulation is wanted.

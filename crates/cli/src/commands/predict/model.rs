@@ -4,14 +4,14 @@ use kendall_des::Distribution;
 use kendall_serving::scenario::{Resolved, Workload};
 use kendall_serving::step_time::BatchShape;
 use kendall_serving::workload::{Arrivals, Lengths};
-use kendall_serving::{RouterPolicy, SchedulingPolicy, StepTimeModel};
+use kendall_serving::{GoodputLimits, RouterPolicy, SchedulingPolicy, StepTimeModel};
 use kendall_theory::batching::LengthLaw;
 use kendall_theory::batching::paged::{EngineLimits, PagedSystem, StepShape, StepTime};
 
 use crate::scenario_file::ScenarioFile;
 
 use super::answer::Answers;
-use super::loss::{Loss, kv_tokens};
+use super::loss::{Loss, Question, kv_tokens};
 
 /// Points of each tenth of a length's tail.
 const POINTS: u32 = 4_000;
@@ -74,7 +74,10 @@ impl Inputs {
         let loss = engine
             .zoo
             .as_ref()
-            .map(|zoo| Loss::of(zoo, engine, step_time, (&prompt, &output), front_end_s))
+            .map(|zoo| {
+                let lengths = [workload.prompt_tokens.as_ref(), workload.output_tokens.as_ref()];
+                Loss::of(zoo, engine, step_time, (&prompt, &output), lengths, front_end_s)
+            })
             .transpose()?;
         Ok(Self {
             loss,
@@ -87,6 +90,7 @@ impl Inputs {
                 max_num_batched_tokens: engine.max_num_batched_tokens as usize,
                 usable_blocks: engine.usable_blocks() as usize,
                 block_size: engine.block_size as usize,
+                prefix_caching: engine.enable_prefix_caching,
                 async_scheduling: engine.async_scheduling,
             },
             front_end_s,
@@ -117,10 +121,16 @@ impl Inputs {
         self.front_end_s + self.steps.step_s(&shape)
     }
 
+    /// The loss system with the laws of prompts and outputs; `None` for a paged engine.
+    pub(super) fn loss_system(&self) -> Option<(&Loss, [&LengthLaw; 2])> {
+        Some((self.loss.as_ref()?, [&self.prompt, &self.output]))
+    }
+
     /// The models of the loss system at a rate per replica; `None` for a paged engine.
-    pub(super) fn loss_answers(&self, rate_per_s: f64) -> Option<Answers> {
-        let loss = self.loss.as_ref()?;
-        Some(loss.answers(rate_per_s, f64::from(self.replicas), &self.prompt, &self.output))
+    pub(super) fn loss_answers(&self, rate_per_s: f64, goodput: Option<GoodputLimits>) -> Option<Answers> {
+        let (loss, [prompt, output]) = self.loss_system()?;
+        let (replicas, requests) = (f64::from(self.replicas), self.requests);
+        Some(loss.answers(Question { rate_per_s, replicas, requests, goodput }, prompt, output))
     }
 
     /// The system at a rate per replica.

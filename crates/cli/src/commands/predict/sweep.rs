@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use kendall_report::{OutputDir, Plot, PlotPoint, Series, WrittenFile, csv_table};
+use kendall_report::{Colours, Document, OutputDir, WrittenFile, csv_table};
 use kendall_study::{Estimate, FIGURES};
 use kendall_theory::batching::paged;
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use crate::args::PredictArgs;
 use crate::exit::{Failure, print};
 use crate::scenario_file::ScenarioFile;
 
+use super::super::report::write_report;
 use super::answer::{Answers, answers};
 use super::compare::Comparison;
 use super::model::Inputs;
@@ -20,15 +21,9 @@ use super::{Desk, at_rate};
 /// Points of a curve between the lowest and the highest load.
 const CURVE: usize = 24;
 
-/// Figures that are drawn, with what is written along the axis.
-const DRAWN: [(&str, &str); 6] = [
-    ("mean_ttft_ms", "mean TTFT (ms)"),
-    ("p99_ttft_ms", "p99 TTFT (ms)"),
-    ("mean_tpot_ms", "mean TPOT (ms)"),
-    ("p99_e2el_ms", "p99 E2E (ms)"),
-    ("request_throughput", "throughput (req/s)"),
-    ("num_running", "running requests"),
-];
+/// Figures that are drawn; the first five are in the table.
+const DRAWN: [&str; 6] =
+    ["mean_ttft_ms", "p99_ttft_ms", "mean_tpot_ms", "p99_e2el_ms", "request_throughput", "num_running"];
 
 /// One load: theory, and the simulation where it was played.
 struct Point {
@@ -66,23 +61,34 @@ pub(super) fn sweep(
         let comparison = Comparison::of(&answers, simulated.as_ref(), args.confidence);
         points.push(Point { load: *load, rate_per_s: rate_per_s * replicas, answers, comparison });
     }
-    let json = format!("{:#}\n", to_json(file, &points, full.capacity_per_s * replicas));
-    if let Some(out) = &args.out {
-        let curve = curve(&inputs, full.capacity_per_s, &loads, resolved.goodput);
-        let out = OutputDir::create(out)?;
-        let mut files = vec![
-            out.write("predict_sweep.csv", &to_csv(&points))?,
-            out.write("predict_sweep.json", json.as_bytes())?,
-        ];
-        for (figure, label) in DRAWN {
-            let plot = plot(figure, label, &points, &curve);
-            let svg = plot.to_svg().map_err(|error| Failure::Failed(error.to_string()))?;
-            files.push(out.write(&format!("{figure}.svg"), svg.as_bytes())?);
+    let mut json = to_json(file, &points, full.capacity_per_s * replicas);
+    json["curve"] = curve_json(&curve(&inputs, full.capacity_per_s, &loads, resolved.goodput));
+    let loads: Vec<String> = loads.iter().map(ToString::to_string).collect();
+    let words = desk.words(file).flag(&format!("sweep={}", loads.join(",")), true);
+    words.origin(file.text(), &resolved).add_to(&mut json);
+    if let Some(folder) = &args.out {
+        write_files(&OutputDir::create(folder)?, &points, &json)?;
+        if args.report {
+            write_report(folder)?;
         }
-        files.into_iter().try_for_each(WrittenFile::publish)?;
     }
+    let json = format!("{json:#}\n");
     print(&if args.json { json } else { to_text(file, &points, full.capacity_per_s * replicas) })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// CSV, JSON, and a chart of each figure.
+fn write_files(out: &OutputDir, points: &[Point], json: &Value) -> Result<(), Failure> {
+    let mut files = vec![
+        out.write("predict_sweep.csv", &to_csv(points))?,
+        out.write("predict_sweep.json", format!("{json:#}\n").as_bytes())?,
+    ];
+    for figure in Document::of_predict_sweep(json).iter().flat_map(Document::figures) {
+        let svg = figure.chart.to_svg(Colours::Fixed);
+        let svg = svg.map_err(|error| Failure::Failed(error.to_string()))?;
+        files.push(out.write(&format!("{}.svg", figure.id.replace('-', "_")), svg.as_bytes())?);
+    }
+    Ok(files.into_iter().try_for_each(WrittenFile::publish)?)
 }
 
 /// (load, rate, answers) between the lowest and the highest load.
@@ -121,26 +127,22 @@ fn simulated(point: &Point, figure: &str) -> Option<Estimate> {
     point.comparison.rows.iter().find(|row| row.name == figure)?.simulated
 }
 
-fn plot(figure: &str, label: &str, points: &[Point], curve: &[(f64, Answers)]) -> Plot {
-    let found = points.iter().filter_map(|point| {
-        let estimate = simulated(point, figure)?;
-        Some(PlotPoint { x: point.load, y: estimate.mean, half_width: estimate.half_width })
-    });
-    let mut series = vec![Series { label: "simulated".into(), points: found.collect() }];
-    for model in models(curve.iter().map(|(_, answers)| answers)) {
-        let line = curve.iter().filter_map(|(load, answers)| {
-            Some(PlotPoint { x: *load, y: of_model(answers, model, figure)?, half_width: None })
-        });
-        series.push(Series { label: model.into(), points: line.collect() });
-    }
-    series.retain(|series| !series.points.is_empty());
-    Plot {
-        title: label.into(),
-        x_label: "load (arrivals over capacity)".into(),
-        y_label: label.into(),
-        names: None,
-        series,
-    }
+/// The figures of every model along a curve, for a report to draw.
+fn curve_json(curve: &[(f64, Answers)]) -> Value {
+    let place = |(load, answers): &(f64, Answers)| {
+        let models: serde_json::Map<String, Value> = answers
+            .answers
+            .iter()
+            .map(|answer| {
+                let drawn = answer.figures.iter().filter(|(name, _)| DRAWN.contains(name));
+                let figures: serde_json::Map<String, Value> =
+                    drawn.map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+                (answer.model.to_owned(), figures.into())
+            })
+            .collect();
+        json!({ "load": load, "models": models })
+    };
+    curve.iter().map(place).collect()
 }
 
 fn to_json(file: &ScenarioFile, points: &[Point], capacity_per_s: f64) -> Value {
@@ -192,7 +194,7 @@ fn to_text(file: &ScenarioFile, points: &[Point], capacity_per_s: f64) -> String
     table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
     table.set_header(["load", "req/s", "figure", "simulated", "+-", "model", "value", "error"]);
     for point in points {
-        for (figure, _) in &DRAWN[..5] {
+        for figure in &DRAWN[..5] {
             let found = simulated(point, figure);
             for model in models(std::iter::once(&point.answers)) {
                 let Some(value) = of_model(&point.answers, model, figure) else { continue };

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::answer::Answers;
 use super::compare::{Comparison, relative, within};
+use super::curves::curves;
 use super::model::Inputs;
 
 /// A prediction beside its simulation.
@@ -48,6 +49,9 @@ impl Report<'_> {
         if !self.comparison.rows.is_empty() {
             let _ = writeln!(text, "{}", table(&self.comparison, runs > 0).trim_fmt());
         }
+        if let [best, _, ..] = self.answers.answers.as_slice() {
+            let _ = writeln!(text, "\nmost accurate here: {}", best.model);
+        }
         for answer in &self.answers.answers {
             let _ = writeln!(text, "\n{} takes for granted:", answer.model);
             for assumption in &answer.assumptions {
@@ -66,12 +70,18 @@ impl Report<'_> {
         text
     }
 
-    pub(super) fn to_json(&self) -> Value {
+    pub(super) fn to_json(&self, confidence: f64) -> Value {
         let answers: Vec<Value> = self
             .answers
             .answers
             .iter()
-            .map(|answer| json!({ "model": answer.model, "assumptions": answer.assumptions }))
+            .map(|answer| {
+                let mut model = json!({ "model": answer.model, "assumptions": answer.assumptions });
+                if let Some(curves) = curves(self.inputs, answer.model) {
+                    model["curves"] = curves;
+                }
+                model
+            })
             .collect();
         let refusals: Vec<Value> = self
             .answers
@@ -86,8 +96,11 @@ impl Report<'_> {
             "engine": self.resolved.engine,
             "estimate": self.resolved.step_time.is_estimate(),
             "boundary": self.inputs.zip(self.saturation()).map(|(inputs, full)| boundary_json(inputs, &full)),
+            "confidence": confidence,
             "replications": self.simulated.map(|runs| runs.runs.len()),
+            "requests_a_run": self.simulated.map(Replications::fewest_requests),
             "models": answers,
+            "best_model": self.answers.answers.first().map(|answer| answer.model),
             "not_applicable": refusals,
             "left_out": self.inputs.map(|inputs| &inputs.left_out),
             "figures": self.comparison.to_json(),

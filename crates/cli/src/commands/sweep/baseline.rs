@@ -104,6 +104,7 @@ mod tests {
                 })
                 .to_vec(),
             precise: None,
+            antithetic: false,
         };
         let rows = differences(&replications(1.5), &replications(1.0), false, 0.95);
         let mean = rows[0].mean.expect("throughput needs no steady state");

@@ -8,17 +8,21 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use kendall_report::{Difference, OutputDir, PointStatus, SweepPointRow, SweepReport, WrittenFile};
+use kendall_report::{
+    Colours, Difference, Origin, OutputDir, PointStatus, SweepPointRow, SweepReport, WrittenFile,
+};
 use kendall_study::{Replications, RunId, RunOutcome, SweepError, SweepPoint, Workers, sweep as play_sweep};
 use kendall_theory::output::Verdict;
 use serde_json::Value;
 
 use crate::args::SweepArgs;
 use crate::exit::{Failure, print};
+use crate::origin::Words;
 use crate::progress::{Counts, StudyProgress, interrupt_flag};
 use crate::scenario_file::{ScenarioFile, Source};
 use crate::study::{ScenarioWorkloads, check_random, failure, rows, setting, verdict};
 
+use super::predict;
 use super::report::write_report;
 
 use journal::Journal;
@@ -101,11 +105,11 @@ fn write_files(
     journal: &str,
     workers: &Workers,
 ) -> Result<(), Failure> {
-    let plots = report.plots(paired);
+    let charts = report.charts(paired);
     let write = |number: usize| -> Result<WrittenFile, Failure> {
-        Ok(match number.checked_sub(2).and_then(|plot| plots.get(plot)) {
-            Some((name, plot)) => {
-                let svg = plot.to_svg().map_err(|error| Failure::Failed(error.to_string()))?;
+        Ok(match number.checked_sub(2).and_then(|chart| charts.get(chart)) {
+            Some((name, chart)) => {
+                let svg = chart.to_svg(Colours::Fixed).map_err(|error| Failure::Failed(error.to_string()))?;
                 out.write(name, svg.as_bytes())?
             }
             None if number == 0 => out.write("sweep.csv", &report.to_csv())?,
@@ -113,7 +117,7 @@ fn write_files(
             None => out.write(journal::NAME, journal.as_bytes())?,
         })
     };
-    let files = workers.map(3 + plots.len(), write)?;
+    let files = workers.map(3 + charts.len(), write)?;
     Ok(files.into_iter().try_for_each(WrittenFile::publish)?)
 }
 
@@ -129,6 +133,9 @@ struct Plan {
     confidence: f64,
     /// What each point is compared with.
     baselines: Option<Vec<usize>>,
+    origin: Origin,
+    /// Whether the models are asked at every point, for a report.
+    with_theory: bool,
 }
 
 impl Plan {
@@ -161,7 +168,33 @@ impl Plan {
         let seed = args.seed.or(files.first().and_then(|file| file.scenario.seed)).unwrap_or(0);
         let baselines = baseline::baselines(&args.baseline, &axes, &values)
             .map_err(|message| Failure::Invalid(format!("--baseline {message}")))?;
-        Ok(Self { axes, values, files, seed, replications, confidence: args.confidence, baselines })
+        // Without the varied values a scenario may be incomplete.
+        let base = ScenarioFile::of(source.clone(), &args.set);
+        let scenario = base.as_ref().map_or(source.text.as_str(), ScenarioFile::text);
+        // A sweep has a point.
+        let resolved = files
+            .first()
+            .map_or_else(|| ScenarioFile::of(source.clone(), &args.set)?.resolve(), ScenarioFile::resolve)?;
+        let origin = Words::new("sweep", seed)
+            .options("vary", &args.vary)
+            .flag("paired", args.paired)
+            .options("baseline", &args.baseline)
+            .options("set", &args.set)
+            .option("replications", &replications)
+            .option("confidence", &args.confidence)
+            .origin(scenario, &resolved);
+        let confidence = args.confidence;
+        Ok(Self {
+            axes,
+            values,
+            files,
+            seed,
+            replications,
+            confidence,
+            baselines,
+            origin,
+            with_theory: args.report,
+        })
     }
 
     /// Every point ready to play; all mistakes are found before the first run.
@@ -215,6 +248,7 @@ impl Plan {
                 figures: rows(&outcome.replications, overloaded, self.confidence),
                 status,
                 difference: None,
+                theory: if self.with_theory { self.theory(number)? } else { Value::Null },
             })
         });
         let mut rows = rows?;
@@ -237,7 +271,14 @@ impl Plan {
             keys: self.axes.iter().map(|axis| axis.key.clone()).collect(),
             points: rows,
             warnings: Vec::new(),
+            origin: self.origin.clone(),
         })
+    }
+
+    /// What the stationary models say of a point.
+    fn theory(&self, number: usize) -> Result<Value, Failure> {
+        let file = &self.files[number];
+        Ok(predict::stationary(file, &file.resolve()?))
     }
 
     /// What became of a point's runs.
@@ -256,7 +297,7 @@ impl Plan {
             // The runs that did end say nothing about those that did not.
             figures.clear();
         }
-        Outcome { replications: Replications { runs: figures, precise: None }, abandoned }
+        Outcome { replications: Replications { runs: figures, precise: None, antithetic: false }, abandoned }
     }
 
     fn status(

@@ -61,10 +61,31 @@ pub(super) fn saturation(system: &PagedSystem<'_>, prompts: &PromptSums) -> Satu
     }
     let (by_blocks, slack) = completed_by_blocks(system, &holding, completed);
     if by_blocks < completed {
-        at(system, prompts, by_blocks, slack.preemptions_per_step / by_blocks, Limit::Blocks)
+        let preemptions = slack.preemptions_per_step / by_blocks;
+        let again = preemptions * computed_again(system, &holding, by_blocks);
+        let full = at(system, prompts, by_blocks, again, Limit::Blocks);
+        Saturation { preemptions_per_request: preemptions, ..full }
     } else {
         at(system, prompts, completed, 0.0, limit)
     }
+}
+
+/// Share of its prompt that a preempted request computes again.
+///
+/// Without prefix caching all of it. With it, its full blocks are the free ones and stay cached until the growth of the others takes
+/// them, from the end of the prompt on: in the rest of the step that preempts, half of it on average, and those decided already, then
+/// until somebody leaves and the request is admitted again.
+fn computed_again(system: &PagedSystem<'_>, holding: &Holding, completed: f64) -> f64 {
+    if !system.limits.prefix_caching {
+        return 1.0;
+    }
+    let growth = completed * system.decode_steps() / system.limits.block_size as f64;
+    let at_once = growth * (system.lead_steps() as f64 + 0.5);
+    // Blocks that are taken before a departure: geometric with this mean, up to all that there are.
+    let mean = growth / completed.min(1.0);
+    let left = (holding.prompt - 0.5 - at_once).max(0.0);
+    let kept = left - mean * (1.0 - libm::exp(-left / mean));
+    1.0 - (kept / holding.prompt).clamp(0.0, 1.0)
 }
 
 /// Completions in a step that the blocks allow.

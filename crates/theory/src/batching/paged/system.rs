@@ -46,6 +46,8 @@ pub struct EngineLimits {
     pub usable_blocks: usize,
     /// Tokens of a block.
     pub block_size: usize,
+    /// Whether the blocks of a preempted request may be found again by their content.
+    pub prefix_caching: bool,
     /// Whether the step after next is decided while the next one waits (asynchronous scheduling).
     pub async_scheduling: bool,
 }
