@@ -149,7 +149,7 @@ def kv_and_tail(study, out):
         series.append((name, [(int(row["kv_tokens"]), float(row["p99_ttft_s"]), 1.96 * float(row["p99_se_s"])) for row in cells]))
         series.append((f"{name}, theory", [(int(row["kv_tokens"]), float(row["theory_p99_ttft_s"]), None) for row in cells]))
     chart.lines(study.folder / "figures" / "kv-loss.svg", "Loss system: p99 TTFT (s) against its KV budget", "KV (tokens)",
-                "p99 TTFT (s)", series, log=True)
+                "p99 TTFT (s)", series, log=True, log_x=True)
     keep(out, "kv_budget.csv", list(rows[0]), [list(row.values()) for row in rows])
     turns = []
     for name, line in series[::2]:
@@ -177,7 +177,7 @@ def kv_paged(study, out):
         rows.append([blocks, f"{found['boundary']['load']:.2f}", found["best_model"], f"{digits(mean)} +- {digits(half)}",
                      digits(value), percent(error)])
     chart.lines(study.folder / "figures" / "kv-paged.svg", "Paged engine: p99 TTFT (ms) against its KV blocks", "KV blocks",
-                "p99 TTFT (ms)", [("simulated", simulated), ("theory", theory)], log=True)
+                "p99 TTFT (ms)", [("simulated", simulated), ("theory", theory)], log=True, log_x=True)
     study.text(f"Paged engine, where nobody is turned away: `scenarios/kv-starved.toml` without prefix caching at {KV_RATE} req/s, five "
                "runs of 20,000 requests.")
     study.table(["KV blocks", "load", "model", "p99 TTFT (ms)", "theory", "error (%)"], rows)
@@ -207,7 +207,7 @@ def rules_of_admission(study, out):
     study.text("")
     points = admission.frontiers(study)
     for number, cell in enumerate(admission.CELLS):
-        series = [(rule, sorted((figures["blocking_probability"]["mean"], figures["p99_ttft_ms"]["mean"] / 1e3,
+        series = [(rule, sorted((round(figures["blocking_probability"]["mean"], 3), figures["p99_ttft_ms"]["mean"] / 1e3,
                                  figures["p99_ttft_ms"]["half_width"] / 1e3)
                                 for at, of, figures in points if at == cell and of == rule)) for rule in admission.RULES]
         chart.lines(study.folder / "figures" / f"admission-{number}.svg",

@@ -40,6 +40,8 @@ pub(super) const PAGED: &str = "paged";
 pub(super) const SINGLE: &str = "m/g/1";
 /// The fluid limit of a run.
 pub(super) const FLUID: &str = "fluid";
+/// A short run of a loss system, as its model is named.
+pub(super) const TRANSIENT: &str = "transient chain";
 
 /// Relative distance from the boundary within which a run of so many requests is a transient in any case.
 const NEAR: f64 = 0.97;

@@ -16,7 +16,7 @@ use kendall_theory::batching::{
 use crate::exit::Failure;
 use crate::scenario_file::ScenarioFile;
 
-use super::answer::{Answer, Answers, Refusal};
+use super::answer::{Answer, Answers, Refusal, TRANSIENT};
 use super::model::{Inputs, NoModel};
 
 /// Largest batch for which a row of durations is made.
@@ -138,7 +138,7 @@ impl Loss {
         };
         add(&mut found, reserved_kv(&system));
         let refused = |found: &mut Answers, reason: String| {
-            found.refusals.push(Refusal { model: Model::Transient.name(), reason });
+            found.refusals.push(Refusal { model: TRANSIENT, reason });
         };
         let run_s = asked.requests.map(|n| n as f64 / asked.replicas / asked.rate_per_s);
         match run_s.map(|run_s| (run_s, short_run(&system, run_s))) {

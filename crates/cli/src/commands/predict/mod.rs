@@ -97,7 +97,10 @@ pub(crate) fn theory(file: &ScenarioFile, resolved: &Resolved) -> serde_json::Va
 /// What the models of a steady state say of a scenario: `{model: {figure: value}}`.
 pub(crate) fn stationary(file: &ScenarioFile, resolved: &Resolved) -> serde_json::Value {
     let (_, answers) = asked(file, resolved);
-    let of_steady_state = answers.answers.iter().filter(|answer| answer.model != answer::FLUID);
+    // The study's models are a base line to beat, not an answer.
+    let of_steady_state = answers.answers.iter().filter(|answer| {
+        ![answer::FLUID, answer::TRANSIENT].contains(&answer.model) && !answer.model.starts_with("study")
+    });
     let figures = |answer: &answer::Answer| -> serde_json::Value {
         answer.figures.iter().map(|(name, value)| ((*name).to_owned(), serde_json::json!(value))).collect()
     };
