@@ -49,7 +49,7 @@ pub(crate) struct Family {
 /// A GPU whose peak is that of a datasheet of its own: consumer cards run at clocks that servers do not.
 const RTX4090: &str = "RTX4090-24GB";
 
-/// Fits the kernels of the RTX 4090 to the layers that LLMServingSim's profiler measured in vLLM, from those of the L40S on.
+/// Fits the kernels of the RTX 4090 to the layers that `LLMServingSim`'s profiler measured in vLLM, from those of the L40S on.
 fn fit_rtx4090(measured: &Path, efficiencies: &mut Efficiencies) -> Result<()> {
     let gpu = gpu(RTX4090)?;
     let mut kernels = Kernels { measured_on: RTX4090.to_owned(), ..efficiencies.kernels_of(gpu).clone() };

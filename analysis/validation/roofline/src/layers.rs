@@ -1,4 +1,4 @@
-//! Layers of vLLM on an RTX 4090, as LLMServingSim's profiler measured them: products and attention of Llama-3.1-8B.
+//! Layers of vLLM on an RTX 4090, as `LLMServingSim`'s profiler measured them: products and attention of Llama-3.1-8B.
 
 use std::path::Path;
 

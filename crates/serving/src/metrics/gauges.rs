@@ -66,11 +66,7 @@ impl GaugesOverTime {
         }
         debug_assert_eq!(self.values, values(&run.before), "gauges are reported whenever they change");
         let elapsed = (run.end - run.start).as_ps();
-        let (new, gaps) = (&run.new_blocks, &run.gaps);
-        // A block taken at result n is held from then until the end of the run.
-        let until_taken =
-            product(new.sum_of_results, gaps.first.as_ps()) + product(new.sum_of_pairs, gaps.growth.as_ps());
-        let of_new_blocks = product(new.count, elapsed) - until_taken;
+        let (new, gaps, of_new_blocks) = (&run.new_blocks, &run.gaps, run.new_block_area());
         let [waiting, running, used, held_blocks, held_tokens] = self.values;
         self.busy += elapsed;
         let areas = [

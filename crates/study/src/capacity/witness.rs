@@ -2,7 +2,7 @@
 //! requests wait for.
 
 use kendall_des::{SimDuration, SimTime};
-use kendall_serving::{EngineConfig, EngineGauges, Observer, RequestRecord, RequestStatus};
+use kendall_serving::{DecodeRun, EngineConfig, EngineGauges, Observer, RequestRecord, RequestStatus};
 
 use super::slo::{Slo, SloTally};
 
@@ -208,6 +208,17 @@ impl Observer for Witness {
         (line.since, line.gauges) = (now, gauges);
     }
 
-    /// What changes within such a run is only the blocks in use, and those are reported after it.
-    fn decode_run(&mut self, _replica: u32, _run: &kendall_serving::DecodeRun<'_>) {}
+    /// What changes within such a run is only the blocks in use.
+    fn decode_run(&mut self, replica: u32, run: &DecodeRun<'_>) {
+        self.gauges(replica, run.start, run.before);
+        let blocks = run.new_blocks.count;
+        let after = EngineGauges {
+            used_blocks: run.before.used_blocks + blocks as u32,
+            held_blocks: run.before.held_blocks + blocks,
+            held_tokens: run.before.held_tokens + run.num_rows * run.gaps.count,
+            ..run.before
+        };
+        self.gauges(replica, run.end, after);
+        self.replicas[replica as usize].used_blocks += run.new_block_area();
+    }
 }
