@@ -1,12 +1,12 @@
 #!/bin/sh
 # Rebuilds the built-in profiles of H100 servers with `kendall calibrate`, and prints how well each meets what it did not see.
 #
-# usage: analysis/profiles/rebuild.sh MEASURED KENDALL OUT_DIR
+# usage: analysis/profiles/rebuild.sh MEASURED KENDALL OUT_DIR [CATALOGUE]
 #
-# MEASURED is the folder of measured data, which is not part of this project. One profile a file is written into OUT_DIR;
-# their [[profile]] tables are those of crates/serving/src/catalog/profiles.toml.
+# MEASURED is the folder of measured data, which is not part of this project. One profile a file is written into OUT_DIR. With
+# CATALOGUE, crates/serving/src/catalog/profiles.toml, they take the place of those that it holds.
 set -eu
-measured=$1 kendall=$2 out=$3
+measured=$1 kendall=$2 out=$3 catalogue=${4-}
 servers=$(dirname "$0")/servers
 mkdir -p "$out"
 
@@ -33,3 +33,12 @@ fit h100-llama-2-70b-vllm0.15-tp4 h100-llama-2-70b-tp4 "vllm 0.15.1" "$out/h100_
 # One run of Qwen3-14B at 2 requests/s; 6 requests/s, the other run at 2 and the saturated one are held out.
 fit h100-qwen3-14b-vllm0.23-tp1 h100-qwen3-14b-tp1 "vllm 0.23.0" \
     "$measured/requests/h100-qwen3-14b-rate-agg-2rps-vanilla.csv"
+
+if [ -n "$catalogue" ]; then
+    mark="# Made by analysis/profiles/rebuild.sh: do not edit by hand."
+    awk -v mark="$mark" '{ print } $0 == mark { exit }' "$catalogue" > "$out/catalogue.toml"
+    for name in h100-llama-2-7b-vllm0.15-tp1 h100-codellama-34b-vllm0.15-tp2 h100-llama-2-70b-vllm0.15-tp4 h100-qwen3-14b-vllm0.23-tp1; do
+        sed 1d "$out/$name.toml" >> "$out/catalogue.toml"
+    done
+    mv "$out/catalogue.toml" "$catalogue"
+fi

@@ -108,7 +108,9 @@ impl Stream {
         let bytes = self.blocks.as_flattened_mut();
         self.generator.fill_bytes(bytes);
         if self.streams.mirrored {
-            bytes.iter_mut().for_each(|byte| *byte = !*byte);
+            for byte in bytes {
+                *byte = !*byte;
+            }
         }
     }
 }

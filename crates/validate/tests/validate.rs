@@ -107,7 +107,7 @@ fn what_cannot_be_simulated_says_why() {
         (("model", "someone/unheard-of-13B"), "unknown model"),
         (("gpu", "TPUv9"), "unknown GPU"),
         (("engine", "sglang"), "sglang"),
-        (("precision", "int4"), "int4"),
+        (("precision", "int8"), "int8"),
         (("tp", "5"), "tensor_parallel_size"),
         (("workload_confidence", "SUSPECT: do not score"), "suspect"),
         (("prompt_mean", ""), "prompt_mean"),

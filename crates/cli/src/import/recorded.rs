@@ -35,8 +35,7 @@ pub(super) const LENGTHS_ONLY: &str = "it holds lengths without arrivals: write 
 
 /// Whether the file is one of prompt and output lengths.
 pub(super) fn is_lengths(path: &Path) -> bool {
-    let format = TraceSource::new(path, None, TraceColumns::default()).format();
-    matches!(format, Ok(TraceFormat::ShareGpt))
+    kendall_traces::open_lengths(path).is_ok()
 }
 
 /// The columns that the user names.

@@ -199,7 +199,9 @@ fn values_out_of_range_are_errors() {
     assert_eq!(kv_memory(&config), Err(CapacityError::ZeroLimit("block_size")));
     let config = KvMemoryConfig { tensor_parallel_size: 8, ..a10g() };
     assert!(matches!(kv_memory(&config), Err(CapacityError::Catalog(CatalogError::TensorParallel { .. }))));
-    let config = KvMemoryConfig { model: model("Kimi-K2.5").expect("known"), ..a10g() };
+    let mut unknown = model("Kimi-K2.5").expect("known").clone();
+    unknown.total_params = None;
+    let config = KvMemoryConfig { model: &unknown, ..a10g() };
     assert!(matches!(kv_memory(&config), Err(CapacityError::Catalog(CatalogError::NotDerivable { .. }))));
 }
 

@@ -57,13 +57,19 @@ fn quantised_weights_are_told_apart() {
             WeightPrecision::Fp8,
         ),
         (r#"{"quant_method": "mxfp4"}"#, WeightPrecision::Mxfp4),
+        (r#"{"quant_method": "awq", "bits": 4}"#, WeightPrecision::Int4),
+        (
+            r#"{"quant_method": "compressed-tensors",
+                "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int"}}}}"#,
+            WeightPrecision::Int4,
+        ),
         ("null", WeightPrecision::Bf16),
     ] {
         assert_eq!(read(&with(quantization)).weight_precision, precision, "{quantization}");
     }
     assert_eq!(
-        error(&with(r#"{"quant_method": "awq", "bits": 4}"#)),
-        "weights quantised by `awq`: name another model, or give `num_gpu_blocks` and linear `step_time` coefficients"
+        error(&with(r#"{"quant_method": "gptq", "bits": 8}"#)),
+        "weights quantised by `gptq`: name another model, or give `num_gpu_blocks` and linear `step_time` coefficients"
     );
 }
 

@@ -132,13 +132,29 @@ fn more_gpus_are_faster_for_prompts_but_never_by_more_than_their_number() {
     }
 }
 
+/// A token of context of latent attention is 576 elements a layer on every GPU, whatever the number of heads.
+#[test]
+fn latent_attention_reads_one_vector_a_token() {
+    let kimi = model("Kimi-K2.5").expect("in the catalogue");
+    let context_ps = |tensor_parallel_size| {
+        steps(&Deployment { model: kimi, tensor_parallel_size, ..on("H200", "Qwen/Qwen3-14B") })
+            .decode_ps(1)
+            .1
+    };
+    let attained = 4.8e12 * Efficiencies::built_in().kernels[0].attention.bandwidth;
+    let expected = 61.0 * 576.0 * 2.0 / attained * 1e12;
+    within(context_ps(8) as f64, expected, 0.001, "eight GPUs");
+    assert_eq!(context_ps(8), context_ps(16));
+}
+
 #[test]
 fn what_is_not_known_is_an_error() {
     let with = |model: &Model| {
         let of = Deployment { model, ..on("H100", "Qwen/Qwen3-14B") };
         RooflineSteps::new(&of, LIMITS, Efficiencies::built_in()).expect_err("not derivable").to_string()
     };
-    assert!(with(model("Kimi-K2.5").expect("in the catalogue")).contains("latent attention is not modelled"));
+    let kimi = model("Kimi-K2.5").expect("in the catalogue");
+    assert!(with(&Model { v_head_dim: None, ..kimi.clone() }).contains("a width of its latent attention"));
     let mut huge = model("Qwen/Qwen3-14B").expect("in the catalogue").clone();
     huge.num_hidden_layers = 4_000_000;
     assert!(with(&huge).contains("a step of more than an hour would be possible"));
