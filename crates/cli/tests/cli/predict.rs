@@ -175,15 +175,15 @@ fn the_best_model_of_a_loss_system_is_named() {
     assert_eq!(one["best_model"], "reserved-KV chain");
 }
 
-/// Twenty requests from an empty server wait less than in the stationary state; the transient chain knows.
+/// Two hundred requests from an empty server wait less than in the stationary state; the transient chain knows, to about an eighth.
 #[test]
 fn a_short_run_is_answered_by_the_transient_chain() {
-    let found = loss(&["--replications", "400", "--set", "workload.requests=20"]);
+    let found = loss(&["--replications", "200", "--set", "workload.requests=200"]);
     assert_eq!(found["best_model"], "transient chain");
     let (mean, half_width, transient) = figure(&found, "mean_ttft_ms", "transient chain");
     let (_, _, stationary) = figure(&found, "mean_ttft_ms", "phase-type chain");
-    assert!((transient - mean).abs() <= half_width + 0.06 * mean, "{transient}, {mean} +- {half_width}");
-    assert!(stationary > 1.5 * mean, "{stationary} {mean}");
+    assert!((transient - mean).abs() <= half_width + 0.1 * mean, "{transient}, {mean} +- {half_width}");
+    assert!(stationary > 1.4 * mean, "{stationary} {mean}");
 }
 
 /// Solve, export, play: the rule that was solved for has more first tokens in time than open doors.

@@ -1,5 +1,6 @@
 //! The loss system `reserve`: the models of docs/theory-batching.md.
 
+use kendall_des::SimDuration;
 use kendall_serving::step_time::BatchShape;
 use kendall_serving::workload::Lengths;
 use kendall_serving::zoo::engines::Engine;
@@ -18,6 +19,9 @@ use crate::scenario_file::ScenarioFile;
 
 use super::answer::{Answer, Answers, Refusal, TRANSIENT};
 use super::model::{Inputs, NoModel};
+
+/// A model of the study.
+type StudyModel = fn(&StudyCell) -> StudyMetrics;
 
 /// Largest batch for which a row of durations is made.
 const MOST_BATCH: u32 = 1_024;
@@ -70,7 +74,7 @@ impl LossScenario {
         Ok(Self {
             system: system.map_err(|error| wrong(error.to_string()))?,
             front_end_s: loss.front_end_s,
-            ttft_limit_s: resolved.goodput.and_then(|limits| limits.ttft).map(|limit| limit.as_secs_f64()),
+            ttft_limit_s: resolved.goodput.and_then(|limits| limits.ttft).map(SimDuration::as_secs_f64),
         })
     }
 }
@@ -175,7 +179,7 @@ impl Loss {
 
     /// The study's models, the base line.
     fn study_answers(&self, asked: Question, found: &mut Answers) {
-        let models: [(&str, fn(&StudyCell) -> StudyMetrics); 3] = [
+        let models: [(&str, StudyModel); 3] = [
             ("study two-class", two_class_markov),
             ("study two-stage", two_stage),
             ("study M/M/C", mmc_baseline),
