@@ -23,7 +23,8 @@ pub(super) struct Seen {
 impl Seen {
     /// Law of own prefill and first decode step of an accepted request, idle or busy.
     pub(super) fn first_token(&self, system: &System, step_s: f64, idle: bool) -> TimeLaw {
-        let room = self.room(idle);
+        // Of one weight only the ratio to itself counts, and it may be too small for ratios.
+        let room = if idle { vec![(self.free(0), 1.0)] } else { self.room(false) };
         let mut law = TimeLaw::zero(step_s);
         let output = cumulate(system.output().masses());
         let holds = |tokens: usize| output[tokens.min(output.len() - 1)];
@@ -44,17 +45,21 @@ impl Seen {
             law.put(system.steps().prefill_s(tokens as f64, 1) + system.steps().decode_s(1), p * accepted);
         }
         let total = law.total();
-        law.weighted(|_| 1.0 / total)
+        // Nobody is accepted so: a law without mass.
+        if total > 0.0 { law.weighted(|_| 1.0 / total) } else { law }
     }
 
     /// Free KV (tokens) that an attempt finds, with weights.
     fn room(&self, idle: bool) -> Vec<(f64, f64)> {
-        let last = self.busy.len() as f64 - 0.5;
-        let free = |r: usize| (last - r as f64) * self.step_tokens;
         if idle {
-            return vec![(free(0), self.idle)];
+            return vec![(self.free(0), self.idle)];
         }
-        self.busy.iter().enumerate().filter(|x| *x.1 > 1e-12).map(|(r, &p)| (free(r), p)).collect()
+        self.busy.iter().enumerate().filter(|x| *x.1 > 1e-12).map(|(r, &p)| (self.free(r), p)).collect()
+    }
+
+    /// Free KV (tokens) at a lattice point.
+    fn free(&self, r: usize) -> f64 {
+        (self.busy.len() as f64 - 0.5 - r as f64) * self.step_tokens
     }
 
     /// Mean output of accepted requests (tokens).
