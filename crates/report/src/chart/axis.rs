@@ -16,7 +16,9 @@ pub struct Axis {
 }
 
 /// Characters of a name at a tick.
-const LONGEST_NAME: usize = 14;
+const LONGEST_NAME: usize = 32;
+/// So many names are all written; of more only some.
+const MOST_NAMES: usize = 8;
 
 /// How places follow values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +136,10 @@ impl<'a> Fitted<'a> {
         let (mut low, mut high) = (axis.from.unwrap_or(low), axis.to.unwrap_or(high));
         match axis.scale {
             Scale::Log if high <= low * 1.02 => (low, high) = (low / 1.5, high * 1.5),
-            Scale::Linear if high <= low => high = low + 1.0,
+            Scale::Linear if high <= low => {
+                let room = if low == 0.0 { 1.0 } else { low.abs() * 0.1 };
+                (low, high) = (axis.from.unwrap_or(low - room), low + room);
+            }
             _ => {}
         }
         if axis.to.is_none() {
@@ -161,10 +166,16 @@ impl<'a> Fitted<'a> {
         value >= self.low && value <= self.high
     }
 
+    /// Whether the axis has names and not numbers.
+    pub(super) fn has_names(&self) -> bool {
+        matches!(self.axis.unit, Unit::Names(_))
+    }
+
     /// Round values between the ends, `most` at most.
     pub(super) fn ticks(&self, most: usize) -> Vec<f64> {
         if let Unit::Names(names) = &self.axis.unit {
-            let every = names.len().div_ceil(most.max(1)).max(1);
+            let most = most.max(MOST_NAMES);
+            let every = names.len().div_ceil(most).max(1);
             return (0..names.len()).step_by(every).map(|place| place as f64).collect();
         }
         let fits = |ticks: &Vec<f64>| ticks.len() <= most;

@@ -151,6 +151,10 @@ fn frame<'c>(chart: &'c Chart, top: i32, vertical: &[&Mark]) -> Frame<'c> {
         top,
         bottom: HEIGHT - 2 * LINE - 2 * GAP,
     };
+    // Names that do not stand beside each other stand in two lines.
+    if frame.x.has_names() && names_lines(&frame) > 1 {
+        frame.bottom -= LINE;
+    }
     let levels = levels(vertical, &frame).into_iter().max().map_or(0, |level| level + 1);
     frame.top += levels * LINE;
     frame
@@ -163,7 +167,52 @@ fn grid<'s>(frame: &Frame<'_>, area: &Area<'s>) -> Drawn<'s> {
         let number = frame.y.axis.tick_text(tick);
         text(area, &number, (frame.left - GAP, y), style(palette::FAINT, HPos::Right, VPos::Center))?;
     }
-    // As many ticks as have room between their numbers.
+    if frame.x.has_names() {
+        names(frame, area)?;
+    } else {
+        numbers(frame, area)?;
+    }
+    area.draw(&PathElement::new([(frame.left, frame.bottom), (frame.right, frame.bottom)], palette::FAINT))?;
+    let middle = i32::midpoint(frame.left, frame.right);
+    text(
+        area,
+        &cut(&frame.x.axis.words(), 2 * (WIDTH - middle).min(middle)),
+        (middle, HEIGHT - LINE - 2),
+        style(palette::FAINT, HPos::Center, VPos::Top),
+    )
+}
+
+/// Pixels between two names below the chart.
+fn names_room(frame: &Frame<'_>) -> i32 {
+    let places: Vec<i32> = frame.x.ticks(0).into_iter().map(|tick| frame.at_x(tick)).collect();
+    places.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(frame.right - frame.left)
+}
+
+/// In how many lines the names below the chart stand.
+fn names_lines(frame: &Frame<'_>) -> i32 {
+    let widest =
+        frame.x.ticks(0).into_iter().map(|tick| width(&frame.x.axis.tick_text(tick))).max().unwrap_or(0);
+    if widest + GAP > names_room(frame) { 2 } else { 1 }
+}
+
+/// Names below the chart, in lines by turns where there is no room for them side by side.
+fn names<'s>(frame: &Frame<'_>, area: &Area<'s>) -> Drawn<'s> {
+    let lines = names_lines(frame);
+    let room = names_room(frame) * lines - GAP;
+    for (line, tick) in (0..lines).cycle().zip(frame.x.ticks(0)) {
+        let x = frame.at_x(tick);
+        let below = frame.bottom + 4 + line * LINE;
+        area.draw(&PathElement::new([(x, frame.bottom), (x, below)], palette::FAINT))?;
+        let name = cut(&frame.x.axis.tick_text(tick), room);
+        let half = width(&name) / 2;
+        let at = (x.clamp(half, WIDTH - half), below + 2);
+        text(area, &name, at, style(palette::FAINT, HPos::Center, VPos::Top))?;
+    }
+    Ok(())
+}
+
+/// As many ticks as have room between their numbers.
+fn numbers<'s>(frame: &Frame<'_>, area: &Area<'s>) -> Drawn<'s> {
     let room = frame.right - frame.left;
     let ticks = (2..=7).rev().map(|most| frame.x.ticks(most)).find(|ticks| {
         let widest = ticks.iter().map(|&tick| width(&frame.x.axis.tick_text(tick))).max().unwrap_or(0);
@@ -179,14 +228,7 @@ fn grid<'s>(frame: &Frame<'_>, area: &Area<'s>) -> Drawn<'s> {
         let x = x.clamp(half, WIDTH - half);
         text(area, &number, (x, frame.bottom + 6), style(palette::FAINT, HPos::Center, VPos::Top))?;
     }
-    area.draw(&PathElement::new([(frame.left, frame.bottom), (frame.right, frame.bottom)], palette::FAINT))?;
-    let middle = i32::midpoint(frame.left, frame.right);
-    text(
-        area,
-        &cut(&frame.x.axis.words(), 2 * (WIDTH - middle).min(middle)),
-        (middle, HEIGHT - LINE - 2),
-        style(palette::FAINT, HPos::Center, VPos::Top),
-    )
+    Ok(())
 }
 
 fn draw_layer<'s>(layer: &Layer, frame: &Frame<'_>, area: &Area<'s>) -> Drawn<'s> {
