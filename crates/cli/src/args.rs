@@ -385,7 +385,7 @@ pub(crate) struct CalibrateArgs {
     /// Measured results: step logs, and results of load generators
     #[arg(required = true)]
     pub measured: Vec<PathBuf>,
-    /// Fit by replaying the measured requests on the server of this scenario, where there are no steps: its [server] says
+    /// Fit by replaying the measured requests on the server of this scenario, where there are no steps: its `[server]` says
     /// GPU, model and limits. Fitted are the first 70 % of the requests; the others are held out
     #[arg(long, value_name = "SCENARIO", conflicts_with_all = ["fix", "plot"])]
     pub server: Option<PathBuf>,
@@ -508,7 +508,7 @@ pub(crate) struct ImportArgs {
     /// What the file is; told from its content if absent
     #[arg(long)]
     pub format: Option<ImportFormat>,
-    /// Scenario whose [server] is used; the quick start's if absent
+    /// Scenario whose `[server]` is used; the quick start's if absent
     #[arg(long, value_name = "SCENARIO")]
     pub server: Option<PathBuf>,
     /// Which of several rates or concurrency levels, from 0

@@ -35,7 +35,7 @@ pub struct OfferedLoad {
     pub rate_per_s: Option<f64>,
     /// Rate above which the queue grows for certain (1/s); `None` if requests may cost nothing.
     pub bound_per_s: Option<f64>,
-    /// Arrivals over what device time serves at most, from below, with [`STANDARD_ERRORS`] of the mean time of a request; `None`
+    /// Arrivals over what device time serves at most, from below, with `STANDARD_ERRORS` of the mean time of a request; `None`
     /// where either is.
     pub load: Option<Interval>,
     /// Median of output lengths (tokens).

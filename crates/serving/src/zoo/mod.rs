@@ -1,6 +1,6 @@
 //! The engine zoo: the schedulers that people choose between, as policies over the same requests, KV account and step times.
 //!
-//! vLLM V1 has an exact model of its own ([`crate::engine`]). Every other engine is a [`Policy`]: it sees the [`State`] of one
+//! vLLM V1 has an exact model of its own (`crate::engine`). Every other engine is a [`Policy`]: it sees the [`State`] of one
 //! server between two steps, acts on requests, and says what the next step computes. Everything else is shared: the input
 //! queue, the order of the waiting queue, records, aborts, refusals, gauges, and runs of steps in closed form.
 //!

@@ -20,7 +20,7 @@
 //! 1. `max_batch_size` 4, delay 0: A(2+2) at 0, B(3+1) at 0.5, C(1+2) at 0.7. A prefills 0-1, decodes 1-2. B and C prefill 2-3 as
 //!    2 x 3 tokens, B ends; 3-4 decodes for C, with B's row.
 //! 2. delay 2 s: the same requests wait until 2 (A's delay) and prefill 2-3 as 3 x 3 tokens.
-//! 3. preferred sizes [2], delay 2 s: at 0.5 two wait: A and B start at once, 0.5-1.5, decode 1.5-2.5. C has waited for 1.8 s
+//! 3. preferred sizes `[2]`, delay 2 s: at 0.5 two wait: A and B start at once, 0.5-1.5, decode 1.5-2.5. C has waited for 1.8 s
 //!    by then and starts at 2.7.
 
 use kendall_des::SimDuration;

@@ -41,7 +41,7 @@ impl State {
         self.running.push(slot);
     }
 
-    /// Reserves blocks for so many tokens in all; a policy looks at [`KvAccount::free_blocks`] first. An engine that takes
+    /// Reserves blocks for so many tokens in all; a policy looks at [`KvAccount::free_blocks`](crate::zoo::KvAccount::free_blocks) first. An engine that takes
     /// blocks by page may reserve those of a prompt that it computes in parts, and no more.
     ///
     /// # Panics
