@@ -36,7 +36,7 @@ COST = 0.25
 # Points of the frontier: costs of a rejection, prices of the KV cache, shares that a coin turns away.
 COSTS, PRICES, SHARES = [0, 0.1, 0.25, 0.5, 1, 2], [4, 6, 8, 12, 16], [0, 0.03, 0.06, 0.1, 0.15, 0.2]
 FIGURES = ["mean_ttft_ms", "p99_ttft_ms", "request_goodput"]
-RULES = ["decision process", "one-step rule", "FCFS, random rejection", "shortest work first, random rejection"]
+RULES = ["decision process", "one-step rule", "FCFS, random rejection", "shortest first, random rej."]
 
 
 class Cell:
