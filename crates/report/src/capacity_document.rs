@@ -226,12 +226,7 @@ impl Search<'_> {
             row.extend(["busy", "waiting", "kv_usage"].map(pressure));
             table.rows.push(row);
         }
-        Section {
-            id: "points",
-            heading: "All points".into(),
-            lead: String::new(),
-            blocks: vec![Block::Table(table)],
-        }
+        Section::of_points(table)
     }
 }
 

@@ -309,12 +309,7 @@ impl Sweep<'_> {
             }));
             table.rows.push(row);
         }
-        Section {
-            id: "points",
-            heading: "All points".into(),
-            lead: String::new(),
-            blocks: vec![Block::Table(table)],
-        }
+        Section::of_points(table)
     }
 }
 

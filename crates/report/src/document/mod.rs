@@ -74,6 +74,18 @@ pub struct Section {
     pub blocks: Vec<Block>,
 }
 
+impl Section {
+    /// The table of all points of a study.
+    pub(crate) fn of_points(table: DataTable) -> Self {
+        Self {
+            id: "points",
+            heading: "All points".into(),
+            lead: String::new(),
+            blocks: vec![Block::Table(table)],
+        }
+    }
+}
+
 /// Content of a section.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Block {

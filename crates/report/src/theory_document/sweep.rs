@@ -207,12 +207,7 @@ impl Sweep<'_> {
             }
         }
         table.folded = Some("Every figure at every load".into());
-        Section {
-            id: "points",
-            heading: "All points".into(),
-            lead: String::new(),
-            blocks: vec![Block::Table(table)],
-        }
+        Section::of_points(table)
     }
 }
 

@@ -43,6 +43,19 @@ pub(super) fn make_room(state: &mut State, mut preempt: impl FnMut(&mut State, S
     any
 }
 
+/// Goes on with the prompt that is under way, if there is one, as far as the budget of tokens reaches; returns what is left of
+/// it. A prompt is cut only where the budget ends, so that there is one at most: the last of the running list.
+pub(super) fn continue_prompt(state: &mut State, budget: u32) -> u32 {
+    let under_way =
+        state.running().last().copied().filter(|&slot| state.request(slot).stage() == Stage::Prefilling);
+    let Some(slot) = under_way else { return budget };
+    let chunk = state.uncomputed(slot).min(budget);
+    if chunk > 0 {
+        state.prefill(slot, chunk);
+    }
+    budget - chunk
+}
+
 /// A request of the longest sequence, alone on the server, must never be short of a block, or it would preempt itself for ever:
 /// it needs its own blocks and `spare` others.
 pub(super) fn longest_fits(sizes: &EngineConfig, spare: u32) -> Result<(), ConfigError> {

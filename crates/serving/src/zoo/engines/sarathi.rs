@@ -29,9 +29,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{ConfigError, EngineConfig};
 use crate::scenario::Treatment;
-use crate::zoo::{Fidelity, KvGrowth, Plan, Policy, Stage, State, UNTIL_EVENT};
+use crate::zoo::{Fidelity, KvGrowth, Plan, Policy, State, UNTIL_EVENT};
 
-use super::paging::{longest_fits, make_room, watermark_blocks};
+use super::paging::{continue_prompt, longest_fits, make_room, watermark_blocks};
 use super::within;
 
 /// Name and source.
@@ -137,17 +137,7 @@ impl Policy for Scheduler {
     fn plan(&mut self, state: &mut State) -> Plan {
         let preempted = make_room(state, State::preempt);
         let decodes = u32::try_from(state.num_decoding()).unwrap_or(u32::MAX);
-        let mut budget = self.chunk_size.saturating_sub(decodes);
-        // A prompt is cut where the budget ends, so that one at most is under way: the last of the list.
-        if let Some(&slot) = state.running().last()
-            && state.request(slot).stage() == Stage::Prefilling
-        {
-            let chunk = state.uncomputed(slot).min(budget);
-            if chunk > 0 {
-                state.prefill(slot, chunk);
-                budget -= chunk;
-            }
-        }
+        let budget = continue_prompt(state, self.chunk_size.saturating_sub(decodes));
         self.admit(state, budget);
         state.decode();
         // Who was preempted may be let in again before the next step.

@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{ConfigError, EngineConfig};
 use crate::zoo::{KvGrowth, Plan, Policy, Slot, Stage, State, UNTIL_EVENT};
 
-use super::paging::{free_beside_decoding, longest_fits, make_room, watermark_blocks};
+use super::paging::{continue_prompt, free_beside_decoding, longest_fits, make_room, watermark_blocks};
 use super::within;
 
 pub use super::vllm_v0_ledger::{FIDELITY, SOURCE};
@@ -293,17 +293,8 @@ impl Scheduler {
     fn plan_chunked(&self, state: &mut State) -> Plan {
         let preempted = self.make_room(state);
         let decodes = u32::try_from(state.num_decoding()).unwrap_or(u32::MAX);
-        let mut budget = self.settings.budget(state.max_model_len()).saturating_sub(decodes);
-        // At most one prompt is under way, the last of the list.
-        if let Some(&slot) = state.running().last()
-            && state.request(slot).stage() == Stage::Prefilling
-        {
-            let chunk = state.uncomputed(slot).min(budget);
-            if chunk > 0 {
-                state.prefill(slot, chunk);
-                budget -= chunk;
-            }
-        }
+        let mut budget =
+            continue_prompt(state, self.settings.budget(state.max_model_len()).saturating_sub(decodes));
         if !preempted {
             budget = self.schedule_swapped(state, budget);
         }
