@@ -16,6 +16,7 @@ pub mod formats;
 mod matching;
 mod measured;
 mod node;
+mod number;
 mod profile;
 mod rebuild;
 mod solo;

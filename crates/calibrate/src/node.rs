@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::error::{ReadError, ReadErrorKind, quoted};
+use crate::number::{AMOUNT, COUNT, count, is_amount};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +24,12 @@ pub(crate) struct Node<'a> {
     source: Source<'a>,
 }
 
-/// Token counts beyond this are not counts: 2^53, up to where a double is exact.
-const MAX_COUNT: f64 = 9_007_199_254_740_992.0;
+/// No client waits longer, 30,000 years: sums and means of what is read stay finite.
+const MAX_SECONDS: f64 = 1e12;
+/// Numbers beyond this are no instant in any unit (nanoseconds since 1970 are below 1e19), nor anything else.
+const MAX_NUMBER: f64 = 1e21;
+
+const LENGTH_OF_TIME: &str = "a length of time, not negative, at most 1e12 s";
 
 impl<'a> Node<'a> {
     /// The root of a file or of a line.
@@ -70,7 +75,7 @@ impl<'a> Node<'a> {
         Ok(values.iter().enumerate().map(element).collect())
     }
 
-    /// A finite number; Python's reports also write numbers as strings.
+    /// A number of at most 1e21; Python's reports also write numbers as strings.
     pub(crate) fn number(&self) -> Result<f64, ReadError> {
         number_of(self.value).ok_or_else(|| self.wrong("a number"))
     }
@@ -78,19 +83,17 @@ impl<'a> Node<'a> {
     /// A length of time in the unit of `unit_s` seconds, in seconds: finite and not negative.
     pub(crate) fn duration(&self, unit_s: f64) -> Result<f64, ReadError> {
         let seconds = self.number()? * unit_s;
-        if seconds.is_finite() && seconds >= 0.0 {
-            return Ok(seconds);
-        }
-        Err(self.wrong("a length of time, not negative"))
+        if (0.0..=MAX_SECONDS).contains(&seconds) { Ok(seconds) } else { Err(self.wrong(LENGTH_OF_TIME)) }
     }
 
-    /// A whole number that is not negative.
+    /// A number from 0 to 1e18, of whatever unit.
+    pub(crate) fn amount(&self) -> Result<f64, ReadError> {
+        self.number().ok().filter(|&number| is_amount(number)).ok_or_else(|| self.wrong(AMOUNT))
+    }
+
+    /// A whole number from 0 to 1e12.
     pub(crate) fn count(&self) -> Result<u64, ReadError> {
-        let number = self.number()?;
-        if (0.0..=MAX_COUNT).contains(&number) && number.fract().abs() < f64::EPSILON {
-            return Ok(number as u64);
-        }
-        Err(self.wrong("a whole number, not negative"))
+        count(self.number()?).ok_or_else(|| self.wrong(COUNT))
     }
 
     /// Text.
@@ -100,7 +103,7 @@ impl<'a> Node<'a> {
 
     /// A list of lengths of time in the unit of `unit_s` seconds, in seconds.
     pub(crate) fn durations(&self, unit_s: f64) -> Result<Vec<f64>, ReadError> {
-        self.numbers(|x| (x * unit_s).is_finite() && x >= 0.0, "a length of time, not negative")
+        self.numbers(|x| (0.0..=MAX_SECONDS).contains(&(x * unit_s)), LENGTH_OF_TIME)
             .map(|values| values.into_iter().map(|x| x * unit_s).collect())
     }
 
@@ -148,7 +151,7 @@ fn number_of(value: &Value) -> Option<f64> {
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
-    number.filter(|number: &f64| number.is_finite())
+    number.filter(|number: &f64| number.abs() <= MAX_NUMBER)
 }
 
 /// A value's JSON without printing a whole large list.

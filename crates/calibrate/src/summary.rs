@@ -70,6 +70,11 @@ pub struct Quantile {
     pub value: f64,
 }
 
+/// A count over an amount: a rate from seconds, or seconds from a rate. `None` where it is not finite.
+pub(crate) fn ratio(count: Option<u64>, over: Option<f64>) -> Option<f64> {
+    count.zip(over).map(|(count, over)| count as f64 / over).filter(|ratio| ratio.is_finite())
+}
+
 /// Percentages that are computed where the requests are known.
 const PERCENTS: [f64; 5] = [25.0, 50.0, 90.0, 95.0, 99.0];
 
@@ -127,8 +132,8 @@ impl MeasuredSummary {
             prompt_tokens: sum(|request| request.prompt_tokens),
             output_tokens,
             preemptions: None,
-            request_throughput_per_s: duration_s.map(|s| completed as f64 / s),
-            output_throughput_per_s: duration_s.zip(output_tokens).map(|(s, tokens)| tokens as f64 / s),
+            request_throughput_per_s: ratio(Some(completed), duration_s),
+            output_throughput_per_s: ratio(output_tokens, duration_s),
             ttft_s: Statistic::of(good().filter_map(|request| request.ttft_s)),
             tpot_s: Statistic::of(good().filter_map(MeasuredRequest::tpot_s)),
             itl_s: Statistic::of(good().flat_map(|request| request.gaps_s.iter().copied())),

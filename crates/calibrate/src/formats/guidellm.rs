@@ -12,7 +12,7 @@ use super::statistics::{MS, from_object, has_all};
 use crate::error::{ReadError, quoted};
 use crate::measured::{CaveatKind, Measured, MeasuredRequest};
 use crate::node::{Node, optional_count, optional_duration};
-use crate::summary::{MeasuredSummary, Statistic};
+use crate::summary::{MeasuredSummary, Statistic, ratio};
 
 pub(crate) fn recognises(value: &Value) -> bool {
     has_all(value, &["benchmarks", "metadata"]) && value["benchmarks"].is_array()
@@ -82,15 +82,14 @@ fn summary(benchmark: &Node<'_>) -> Result<MeasuredSummary, ReadError> {
     let (completed, output_tokens) = (count("successful")?, total("output_token_count")?);
     let duration_s = optional_duration(benchmark, "duration", 1.0)?;
     // Its rates are means of instantaneous rates; requests and tokens over the duration are what others report.
-    let per_s = |n: Option<u64>| n.zip(duration_s.filter(|&s| s > 0.0)).map(|(n, s)| n as f64 / s);
     Ok(MeasuredSummary {
         completed,
         failed: count("errored")?,
         duration_s,
         prompt_tokens: total("prompt_token_count")?,
         output_tokens,
-        request_throughput_per_s: per_s(completed),
-        output_throughput_per_s: per_s(output_tokens),
+        request_throughput_per_s: ratio(completed, duration_s),
+        output_throughput_per_s: ratio(output_tokens, duration_s),
         ttft_s: statistic("time_to_first_token_ms", MS)?,
         tpot_s: statistic("inter_token_latency_ms", MS)?,
         e2e_s: statistic("request_latency", 1.0)?,
@@ -115,7 +114,7 @@ fn percentiles_of(node: &Node<'_>, unit_s: f64) -> Result<Vec<crate::summary::Qu
         ("p999", 99.9),
     ] {
         if let Some(value) = node.get(name) {
-            quantiles.push(crate::summary::Quantile { percent, value: value.number()? * unit_s });
+            quantiles.push(crate::summary::Quantile { percent, value: value.duration(unit_s)? });
         }
     }
     Ok(quantiles)

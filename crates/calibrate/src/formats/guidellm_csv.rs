@@ -8,7 +8,8 @@ use csv::StringRecord;
 use super::Format;
 use crate::error::{ReadError, ReadErrorKind, quoted};
 use crate::measured::{CaveatKind, Measured};
-use crate::summary::{MeasuredSummary, Statistic};
+use crate::number::{AMOUNT, amount};
+use crate::summary::{MeasuredSummary, Statistic, ratio};
 
 const HEADER_ROWS: usize = 3;
 
@@ -54,8 +55,7 @@ impl Benchmark<'_> {
 
     fn number(&self, path: [&str; 3]) -> Result<Option<f64>, ReadError> {
         let Some(cell) = self.cell(path) else { return Ok(None) };
-        let number = cell.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
-        number.map(Some).ok_or_else(|| self.wrong(path, cell, "a number, not negative"))
+        amount(cell).map(Some).ok_or_else(|| self.wrong(path, cell, AMOUNT))
     }
 
     fn count(&self, path: [&str; 3]) -> Result<Option<u64>, ReadError> {
@@ -101,7 +101,7 @@ fn read_row(row: &Benchmark<'_>) -> Result<Measured, ReadError> {
         completed,
         failed: row.count(["Request Counts", "Errored", ""])?,
         duration_s,
-        request_throughput_per_s: completed.zip(duration_s.filter(|&s| s > 0.0)).map(|(n, s)| n as f64 / s),
+        request_throughput_per_s: ratio(completed, duration_s),
         ttft_s: row.statistic("Time to First Token", "Successful ms", 1e-3)?,
         tpot_s: row.statistic("Inter Token Latency", "Successful ms", 1e-3)?,
         e2e_s: row.statistic("Request Latency", "Successful Sec", 1.0)?,

@@ -10,7 +10,7 @@ use super::statistics::{from_object, has_all};
 use crate::error::ReadError;
 use crate::measured::{CaveatKind, Measured};
 use crate::node::{Node, optional_duration};
-use crate::summary::{MeasuredSummary, Statistic};
+use crate::summary::{MeasuredSummary, Statistic, ratio};
 
 pub(crate) fn recognises(value: &Value) -> bool {
     has_all(value, &["load_summary", "successes"])
@@ -34,7 +34,7 @@ pub(crate) fn read(file: &str, root: &Node<'_>) -> Result<Measured, ReadError> {
     run.summary = MeasuredSummary {
         completed: Some(completed),
         failed: root.at(&["failures", "count"]).map(|n| n.count()).transpose()?,
-        duration_s: request_throughput_per_s.filter(|&x| x > 0.0).map(|x| completed as f64 / x),
+        duration_s: ratio(Some(completed), request_throughput_per_s),
         prompt_tokens: total("prompt_tokens")?,
         output_tokens: total("output_tokens")?,
         request_throughput_per_s,

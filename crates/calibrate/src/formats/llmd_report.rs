@@ -12,7 +12,8 @@ use super::statistics::{MS, NS, from_object, has_all};
 use crate::error::ReadError;
 use crate::measured::{CaveatKind, Measured};
 use crate::node::{Node, optional_count, optional_duration};
-use crate::summary::Statistic;
+use crate::number::is_amount;
+use crate::summary::{Statistic, ratio};
 
 pub(crate) fn recognises(value: &Value) -> bool {
     has_all(value, &["version"])
@@ -43,9 +44,8 @@ pub(crate) fn read(file: &str, root: &Node<'_>) -> Result<Vec<Measured>, ReadErr
     read_counts(&mut run, root, &metrics)?;
     if tool.contains("guidellm") {
         // Its rates are means of instantaneous rates, several times the real ones.
-        let per_s = |n: Option<u64>, s: Option<f64>| n.zip(s.filter(|&s| s > 0.0)).map(|(n, s)| n as f64 / s);
-        run.summary.request_throughput_per_s = per_s(run.summary.completed, run.summary.duration_s);
-        run.summary.output_throughput_per_s = per_s(run.summary.output_tokens, run.summary.duration_s);
+        run.summary.request_throughput_per_s = ratio(run.summary.completed, run.summary.duration_s);
+        run.summary.output_throughput_per_s = ratio(run.summary.output_tokens, run.summary.duration_s);
     }
     Ok(vec![run])
 }
@@ -133,11 +133,7 @@ fn iso_8601_s(node: &Node<'_>) -> Result<f64, ReadError> {
         seconds += amount * unit_s;
         rest = &rest[end + 1..];
     }
-    if rest.is_empty() && seconds.is_finite() && seconds >= 0.0 {
-        Ok(seconds)
-    } else {
-        Err(node.wrong(EXPECTED))
-    }
+    if rest.is_empty() && is_amount(seconds) { Ok(seconds) } else { Err(node.wrong(EXPECTED)) }
 }
 
 fn model(root: &Node<'_>) -> Result<Option<String>, ReadError> {

@@ -10,7 +10,7 @@ use super::statistics::has_all;
 use crate::error::{ReadError, quoted};
 use crate::measured::{CaveatKind, Measured, MeasuredRequest};
 use crate::node::{Node, optional_count, optional_duration};
-use crate::summary::{MeasuredSummary, Quantile, Statistic};
+use crate::summary::{MeasuredSummary, Quantile, Statistic, ratio};
 
 pub(crate) fn recognises(value: &Value) -> bool {
     let row = value.as_array().and_then(|rows| rows.first());
@@ -65,7 +65,7 @@ fn summary(root: &Node<'_>) -> Result<MeasuredSummary, ReadError> {
     Ok(MeasuredSummary {
         completed,
         failed: optional_count(root, "results_number_errors")?,
-        duration_s: completed.zip(rate.filter(|&x| x > 0.0)).map(|(n, x)| n as f64 / x),
+        duration_s: ratio(completed, rate),
         prompt_tokens: over_all("results_number_input_tokens_mean")?,
         output_tokens: over_all("results_number_output_tokens_mean")?,
         request_throughput_per_s: rate,

@@ -5,9 +5,11 @@
 //! request and is vLLM's TPOT.
 
 use super::Format;
+use super::statistics::percent_of;
 use crate::error::{ReadError, ReadErrorKind, quoted};
 use crate::measured::Measured;
-use crate::summary::{MeasuredSummary, Quantile, Statistic};
+use crate::number::{AMOUNT, amount};
+use crate::summary::{MeasuredSummary, Quantile, Statistic, ratio};
 
 pub(crate) fn recognises(first_line: &str) -> bool {
     first_line.starts_with("Metric,avg,")
@@ -35,10 +37,7 @@ pub(crate) fn read(file: &str, text: &str) -> Result<Measured, ReadError> {
         let expected = "aggregates of latencies".to_owned();
         return Err(ReadError::whole(file, ReadErrorKind::Missing { field, expected, remedy }));
     }
-    summary.duration_s = summary
-        .completed
-        .zip(summary.request_throughput_per_s.filter(|&x| x > 0.0))
-        .map(|(n, x)| n as f64 / x);
+    summary.duration_s = ratio(summary.completed, summary.request_throughput_per_s);
     run.summary = summary;
     Ok(run)
 }
@@ -71,14 +70,13 @@ fn read_line(line: &Line<'_>, summary: &mut MeasuredSummary) -> Result<(), ReadE
 impl Line<'_> {
     fn number(&self, column: usize) -> Result<Option<f64>, ReadError> {
         let Some(cell) = self.row.get(column).filter(|cell| !cell.is_empty()) else { return Ok(None) };
-        let number = cell.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
-        number.map(Some).ok_or_else(|| ReadError {
+        amount(cell).map(Some).ok_or_else(|| ReadError {
             file: self.file.to_owned(),
             line: self.row.position().map(csv::Position::line),
             kind: Box::new(ReadErrorKind::Field {
                 field: format!("{}, {}", quoted(self.row.get(0).unwrap_or_default()), self.header[column]),
                 found: quoted(cell),
-                expected: "a number, not negative".to_owned(),
+                expected: AMOUNT.to_owned(),
                 remedy: Format::NvidiaSummary.remedy(),
             }),
         })
@@ -100,10 +98,8 @@ impl Line<'_> {
                 "min" => statistic.min = value,
                 "max" => statistic.max = value,
                 other => {
-                    let percent = other.strip_prefix('p').and_then(|percent| percent.parse().ok());
-                    statistic
-                        .quantiles
-                        .extend(percent.zip(value).map(|(percent, value)| Quantile { percent, value }));
+                    let quantile = percent_of(other).zip(value);
+                    statistic.quantiles.extend(quantile.map(|(percent, value)| Quantile { percent, value }));
                 }
             }
         }

@@ -11,7 +11,7 @@ use super::statistics::{from_object, has_all};
 use crate::error::ReadError;
 use crate::measured::Measured;
 use crate::node::Node;
-use crate::summary::{MeasuredSummary, Statistic};
+use crate::summary::{MeasuredSummary, Statistic, ratio};
 
 pub(crate) fn recognises(value: &Value) -> bool {
     has_all(value, &["request_throughput", "request_latency", "input_config"])
@@ -42,7 +42,7 @@ pub(crate) fn read(file: &str, root: &Node<'_>) -> Result<Measured, ReadError> {
     run.summary = MeasuredSummary {
         completed,
         failed: count("error_request_count")?,
-        duration_s: completed.zip(request_throughput_per_s.filter(|&x| x > 0.0)).map(|(n, x)| n as f64 / x),
+        duration_s: ratio(completed, request_throughput_per_s),
         prompt_tokens: over_all("input_sequence_length")?,
         output_tokens: over_all("output_sequence_length")?,
         request_throughput_per_s,

@@ -13,6 +13,7 @@ use super::Format;
 use crate::error::{ReadError, ReadErrorKind, quoted};
 use crate::measured::{CaveatKind, Measured};
 use crate::node::Node;
+use crate::number::{self, is_amount};
 use crate::summary::{MeasuredSummary, Quantile, Statistic};
 
 /// A histogram summed over engines: observations at most each bound.
@@ -83,15 +84,15 @@ pub(crate) fn read_export(file: &str, root: &Node<'_>) -> Result<Measured, ReadE
             let Some(stats) = series.get("stats") else { continue };
             if let (Some(sum), Some(buckets)) = (stats.get("sum"), series.get("buckets")) {
                 let histogram = totals.histograms.entry(name.clone()).or_default();
-                histogram.count += stats.field("count", "a number")?.number()?;
-                histogram.sum += sum.number()?;
+                histogram.count += stats.field("count", "a number")?.amount()?;
+                histogram.sum += sum.amount()?;
                 for bound in buckets.value().as_object().into_iter().flat_map(serde_json::Map::keys) {
                     if let Some(at_most) = buckets.get(bound) {
-                        histogram.add_bucket(bound, at_most.number()?);
+                        histogram.add_bucket(bound, at_most.amount()?);
                     }
                 }
             } else if let Some(total) = stats.get("total") {
-                let total = total.number()?;
+                let total = total.amount()?;
                 if let Some(reason) = label("finished_reason") {
                     *totals.finished.entry(reason).or_default() += total;
                 }
@@ -157,7 +158,7 @@ fn sample(line: &str) -> Option<((String, String), f64)> {
         (name, "", rest)
     };
     let value: f64 = rest.split_ascii_whitespace().next()?.parse().ok()?;
-    value.is_finite().then(|| ((name.to_owned(), labels.to_owned()), value))
+    (value.abs() <= 1e18).then(|| ((name.to_owned(), labels.to_owned()), value))
 }
 
 /// The value of one label.
@@ -186,10 +187,7 @@ impl Totals {
     }
 
     fn counter(&self, name: &str) -> Option<u64> {
-        self.counters
-            .get(name)
-            .filter(|&&value| (0.0..9e15).contains(&value))
-            .map(|&value| libm::round(value) as u64)
+        self.counters.get(name).and_then(|&value| number::count(libm::round(value)))
     }
 
     fn statistic(&self, names: &[&str]) -> Option<Statistic> {
@@ -199,7 +197,7 @@ impl Totals {
 
 impl Histogram {
     fn add_bucket(&mut self, bound: &str, at_most: f64) {
-        let Some(bound) = bound.parse().ok().filter(|bound: &f64| bound.is_finite()) else { return };
+        let Some(bound) = bound.parse().ok().filter(|bound: &f64| is_amount(*bound)) else { return };
         match self.buckets.iter_mut().find(|(known, _)| known.total_cmp(&bound).is_eq()) {
             Some((_, known)) => *known += at_most,
             None => self.buckets.push((bound, at_most)),
@@ -240,7 +238,7 @@ fn run_of(file: &str, totals: &Totals) -> Result<Measured, ReadError> {
     let reasons = |wanted: fn(&str) -> bool| {
         let counted =
             totals.finished.iter().filter(|(reason, _)| wanted(reason)).map(|(_, n)| n).sum::<f64>();
-        (!totals.finished.is_empty() && (0.0..9e15).contains(&counted)).then(|| libm::round(counted) as u64)
+        number::count(libm::round(counted)).filter(|_| !totals.finished.is_empty())
     };
     run.summary = MeasuredSummary {
         completed: reasons(|reason| matches!(reason, "stop" | "length")),

@@ -25,12 +25,12 @@ pub(crate) fn from_object(node: &Node<'_>, unit_s: f64) -> Result<Option<Statist
             "max" => &mut statistic.max,
             other => {
                 if let Some(percent) = percent_of(other) {
-                    statistic.quantiles.push(Quantile { percent, value: value.number()? * unit_s });
+                    statistic.quantiles.push(Quantile { percent, value: value.duration(unit_s)? });
                 }
                 continue;
             }
         };
-        *slot = Some(value.number()? * unit_s);
+        *slot = Some(value.duration(unit_s)?);
     }
     Ok(completed(statistic))
 }
@@ -52,18 +52,18 @@ pub(crate) fn from_flat_keys(
             "max" => &mut statistic.max,
             other => {
                 if let Some(percent) = percent_of(other) {
-                    statistic.quantiles.push(Quantile { percent, value: value.number()? * unit_s });
+                    statistic.quantiles.push(Quantile { percent, value: value.duration(unit_s)? });
                 }
                 continue;
             }
         };
-        *slot = Some(value.number()? * unit_s);
+        *slot = Some(value.duration(unit_s)?);
     }
     Ok(completed(statistic))
 }
 
 /// `p99`, `p99.9`, `p99p9`, `p0.1`, `median`.
-fn percent_of(name: &str) -> Option<f64> {
+pub(crate) fn percent_of(name: &str) -> Option<f64> {
     if name == "median" {
         return Some(50.0);
     }

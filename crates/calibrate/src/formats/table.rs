@@ -5,6 +5,7 @@ use csv::StringRecord;
 use super::{Format, guidellm_csv, nvidia_csv, own_csv, step_log};
 use crate::error::{ReadError, ReadErrorKind, quoted};
 use crate::measured::Measured;
+use crate::number::{self, AMOUNT};
 
 /// Reads whatever table the header announces.
 pub(crate) fn read(file: &str, text: &str) -> Result<Vec<Measured>, ReadError> {
@@ -110,29 +111,23 @@ impl<'a> Row<'a> {
         self.record.get(column.0).unwrap_or_default()
     }
 
-    /// A finite number that is not negative, or `None` for an empty cell.
+    /// A number that is not negative, or `None` for an empty cell.
     pub(crate) fn amount(&self, column: Column) -> Result<Option<f64>, ReadError> {
         let cell = self.text(column);
         if cell.is_empty() {
             return Ok(None);
         }
-        let number = cell.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
-        number.map(Some).ok_or_else(|| self.wrong(column, "a number, not negative"))
+        number::amount(cell).map(Some).ok_or_else(|| self.wrong(column, AMOUNT))
     }
 
     /// A number that must be there.
     pub(crate) fn required(&self, column: Column) -> Result<f64, ReadError> {
-        self.amount(column)?.ok_or_else(|| self.wrong(column, "a number, not negative"))
+        self.amount(column)?.ok_or_else(|| self.wrong(column, AMOUNT))
     }
 
     /// A whole number that must be there; `128.0` is whole.
     pub(crate) fn count(&self, column: Column) -> Result<u64, ReadError> {
-        let number = self.required(column)?;
-        if number.fract().abs() < f64::EPSILON && number < 9e15 {
-            Ok(number as u64)
-        } else {
-            Err(self.wrong(column, "a whole number"))
-        }
+        number::count(self.required(column)?).ok_or_else(|| self.wrong(column, number::COUNT))
     }
 
     /// The error that a cell is not what was expected.

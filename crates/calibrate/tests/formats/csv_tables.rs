@@ -106,10 +106,10 @@ fn faults_are_named_with_line_field_and_remedy() {
     for (text, expected) in [
         (
             format!("{header}0,5,-3,0.1\n"),
-            "r:2: output_tokens is `-3`; expected a number, not negative; mend the table",
+            "r:2: output_tokens is `-3`; expected a number from 0 to 1e18; mend the table",
         ),
         (format!("{header}0,5,3,0.1\n1,5.5,3,0.1\n"), "r:3: prompt_tokens is `5.5`; expected a whole number"),
-        (format!("{header}0,5,3,NaN\n"), "r:2: ttft_s is `NaN`; expected a number, not negative"),
+        (format!("{header}0,5,3,NaN\n"), "r:2: ttft_s is `NaN`; expected a number from 0 to 1e18"),
         (format!("{header}0,5,3,0.1\n0,5"), "r:3: the file ends in the middle of its CSV"),
         (format!("{header}0,5\n0,5,3,0.1\n"), "r:2: not valid CSV"),
         (header.to_owned(), "r: the file ends in the middle of its CSV (no row follows the header)"),

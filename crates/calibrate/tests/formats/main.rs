@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use kendall_calibrate::{CaveatKind, Measured, MeasuredSummary, Statistic, read_bytes, read_file};
 
 /// Every fixture with at least one of its kind.
-const FIXTURES: [&str; 29] = [
+const FIXTURES: [&str; 35] = [
     "vllm/errors_and_chunks.json",
     "vllm/rust.json",
     "vllm/legacy.json",
@@ -44,7 +44,13 @@ const FIXTURES: [&str; 29] = [
     "aibrix/output.jsonl",
     "llm-d-benchmark/br-0.1-vllm.yaml",
     "llm-d-benchmark/br-0.2.1-guidellm.yaml",
+    "llm-d-benchmark/br-0.2.1-inference-perf.yaml",
+    "llm-d-benchmark/br-0.2.1-vllm.yaml",
     "prometheus/metrics.txt",
+    "kendall/requests.csv",
+    "kendall/instants.csv",
+    "kendall/steps.csv",
+    "kendall/step_table.csv",
 ];
 
 fn path(name: &str) -> PathBuf {

@@ -29,6 +29,11 @@ fn keeps_its_promises(run: &Measured) {
                 && step.decode_seqs + step.prefill_tokens > 0.0
         );
     }
+    let summary = format!("{:?}", run.summary).replace("-0.0 ", "0.0 ").replace("-0.0)", "0.0)");
+    for odd in ["inf", "NaN", " -", "(-"] {
+        let at = summary.find(odd);
+        assert!(at.is_none(), "{:?}", at.map(|at| &summary[at.saturating_sub(80)..]));
+    }
     assert!(!run.requests.is_empty() || run.steps.is_some() || !run.caveats.is_empty());
 }
 

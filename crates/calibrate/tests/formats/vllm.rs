@@ -86,7 +86,7 @@ fn appended_results_are_one_run_a_line() {
         format!("{line}\n{}\n", line.replace("3.0", "-3.0").replace("completed\": 1", "completed\": 1.5"));
     assert_eq!(
         message(&text),
-        "r:2: completed is `1.5`; expected a whole number, not negative; write it again with `vllm bench serve \
+        "r:2: completed is `1.5`; expected a whole number from 0 to 1e12; write it again with `vllm bench serve \
          --save-result --save-detailed`"
     );
 }
