@@ -37,7 +37,7 @@ pub(crate) fn read(file: &str, text: &str) -> Result<Measured, ReadError> {
         let expected = "aggregates of latencies".to_owned();
         return Err(ReadError::whole(file, ReadErrorKind::Missing { field, expected, remedy }));
     }
-    summary.duration_s = ratio(summary.completed, summary.request_throughput_per_s);
+    summary.duration_s = summary.duration_s.or(ratio(summary.completed, summary.request_throughput_per_s));
     run.summary = summary;
     Ok(run)
 }
@@ -61,6 +61,9 @@ fn read_line(line: &Line<'_>, summary: &mut MeasuredSummary) -> Result<(), ReadE
         "Request Throughput (per sec)" | "Request Throughput (requests/sec)" => {
             summary.request_throughput_per_s = line.value()?;
         }
+        "Benchmark Duration (sec)" => summary.duration_s = line.value()?,
+        "Total Usage Prompt Tokens (tokens)" => summary.prompt_tokens = line.value()?.map(|n| n as u64),
+        "Total Usage Completion Tokens (tokens)" => summary.output_tokens = line.value()?.map(|n| n as u64),
         "Output Token Throughput (tokens/sec)" => summary.output_throughput_per_s = line.value()?,
         _ => {}
     }
