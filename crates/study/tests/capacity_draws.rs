@@ -4,7 +4,9 @@ use kendall_des::Streams;
 use kendall_serving::scenario::{self, Scenario, ScenarioError};
 use kendall_serving::{SimulationConfig, Workload};
 use kendall_study::Workers;
-use kendall_study::capacity::{Answer, Ending, Find, Load, Moved, Question, capacity, capacity_of_draws, parse_slos};
+use kendall_study::capacity::{
+    Answer, Ending, Find, Load, Moved, Question, capacity, capacity_of_draws, parse_slos,
+};
 
 /// How much longer all steps are, as draws of an estimate's parameters make them.
 const FACTORS: [f64; 6] = [0.8, 0.9, 0.97, 1.0, 1.06, 1.25];

@@ -36,7 +36,9 @@ fn aiperf_s_lengths_are_the_server_s_and_its_duration_is_that_of_the_requests() 
         run("aiperf/profile_export_aiperf.json"),
         run("aiperf/profile_export_aiperf.csv").summary,
     );
-    assert!(json.caveats.iter().any(|caveat| caveat.text.contains("3.671 s") && caveat.text.contains("3.506 s")));
+    assert!(
+        json.caveats.iter().any(|caveat| caveat.text.contains("3.671 s") && caveat.text.contains("3.506 s"))
+    );
     let json = json.summary;
     assert_eq!(json.duration_s, Some(3.506_305_792));
     assert_eq!(json.request_throughput_per_s, Some(8.989_601_005_262_948));

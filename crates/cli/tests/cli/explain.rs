@@ -121,8 +121,12 @@ fn alone(changes: &[&str]) -> [Value; 2] {
     for request in &requests {
         parts_sum(request, "ttft_parts_ps", "ttft_ps");
         parts_sum(request, "sojourn_parts_ps", "sojourn_ps");
-        let front_end: u64 =
-            request["front_end_parts_ps"].as_object().expect("parts").values().filter_map(Value::as_u64).sum();
+        let front_end: u64 = request["front_end_parts_ps"]
+            .as_object()
+            .expect("parts")
+            .values()
+            .filter_map(Value::as_u64)
+            .sum();
         assert_eq!(request["ttft_parts_ps"]["front_end"].as_u64(), Some(front_end));
     }
     requests.try_into().expect("two requests")
@@ -156,8 +160,12 @@ fn keys_of_the_front_end_move_a_lone_request_by_what_they_say() {
 
 #[test]
 fn keys_of_the_front_end_add_up() {
-    let all =
-        ["front_end_overhead_ms=20", "tokenising_us_per_token=7", "streaming_us_per_token=300", "cold_start_ms=600"];
+    let all = [
+        "front_end_overhead_ms=20",
+        "tokenising_us_per_token=7",
+        "streaming_us_per_token=300",
+        "cold_start_ms=600",
+    ];
     let [first, second] = alone(&all);
     for (request, held_up) in [(&first, 600_000_000_000), (&second, 0)] {
         let parts = [20_000_000_000, 7_000_000_000, 300_000_000, held_up];

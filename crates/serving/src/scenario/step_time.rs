@@ -204,8 +204,10 @@ pub(super) fn resolve_front_end(
         // What is told for each token is told in microseconds.
         let per_token = us < MS;
         let most = SimDuration::from_secs(if per_token { 1 } else { 3_600 });
-        let time =
-            SimDuration::from_secs_f64(value * us / 1e6).ok().filter(|&time| time <= most).ok_or_else(|| {
+        let time = SimDuration::from_secs_f64(value * us / 1e6)
+            .ok()
+            .filter(|&time| time <= most)
+            .ok_or_else(|| {
                 let range = if per_token { "0 us and a second (1,000,000 us)" } else { "0 ms and an hour" };
                 at(key, &format!("{value}: it must lie between {range}"))
             })?;

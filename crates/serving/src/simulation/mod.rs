@@ -360,7 +360,8 @@ impl<'a, O: Observer> Simulation<'a, O> {
         }
         let mut front_end = self.config.front_end.of_prompt(spec.num_prompt_tokens);
         if self.last_received == SimTime::ZERO {
-            front_end = front_end.and_then(|front_end| front_end.checked_add(self.config.front_end.cold_start));
+            front_end =
+                front_end.and_then(|front_end| front_end.checked_add(self.config.front_end.cold_start));
         }
         let own = front_end.and_then(|front_end| arrival.checked_add(front_end));
         let own = own.ok_or(SimulationError::BeyondHorizon)?;

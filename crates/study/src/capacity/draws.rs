@@ -79,7 +79,8 @@ pub fn capacity_of_draws<W: Workloads>(
         let pairs: Option<Vec<(f64, f64)>> =
             (0..DRAW_RUNS as usize).map(|r| run(0, r).zip(run(draw, r))).collect();
         let pairs = pairs?;
-        let mean = |change: fn(&(f64, f64)) -> f64| pairs.iter().map(change).sum::<f64>() / pairs.len() as f64;
+        let mean =
+            |change: fn(&(f64, f64)) -> f64| pairs.iter().map(change).sum::<f64>() / pairs.len() as f64;
         Some(if question.find == Find::Rate {
             let ratio = mean(|(before, after)| after / before);
             Moved { good: good * ratio, bad: bad * ratio }

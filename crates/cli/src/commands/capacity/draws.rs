@@ -41,9 +41,8 @@ impl CapacityDraws<'_> {
     /// Moves the answer to every draw.
     pub(super) fn play(&self) -> Result<CapacityUncertainty, Failure> {
         let uncertainty = known(self.resolved)?;
-        let draws: Vec<SimulationConfig> = (0..self.draws)
-            .map(|draw| uncertainty.draw(self.question.simulation, self.seed, draw))
-            .collect();
+        let draws: Vec<SimulationConfig> =
+            (0..self.draws).map(|draw| uncertainty.draw(self.question.simulation, self.seed, draw)).collect();
         // The server as it is plays too.
         let searches = u64::from(self.draws + 1) * u64::from(DRAW_RUNS);
         let progress = StudyProgress::new(Counts::Searches, Some(searches), self.quiet, interrupt_flag());

@@ -24,6 +24,7 @@ use crate::study::{ScenarioWorkloads, check_random, failure, is_closed, rate_per
 
 use super::report::write_page;
 use super::run::what;
+use super::uncertainty::known;
 use draws::CapacityDraws;
 
 /// Requests of a run: at least so many ...
@@ -39,6 +40,10 @@ pub(crate) fn capacity(args: &CapacityArgs) -> Result<ExitCode, Failure> {
     let slos = objectives(args, resolved.goodput)?;
     if file.scenario.workload.trace.is_some() {
         check_random(&file, "kendall capacity")?;
+    }
+    if args.parameter_uncertainty.is_some() {
+        // A refusal comes before the search.
+        known(&resolved)?;
     }
     let find = match args.find {
         Sought::Rate => Find::Rate,
