@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use kendall_serving::step_time::roofline::{Efficiencies, Engine};
 
-use crate::numbers::solve;
+use crate::numbers::{nelder_mead, solve};
 use crate::rows::Experiment;
 use crate::servers::simulate;
 use crate::steps::{Step, fit_solo, fitted_medians, model_of, steps};
@@ -21,14 +21,14 @@ const TTFT_WEIGHT: f64 = 0.4;
 const STEPS_WEIGHT: f64 = 0.7;
 
 /// Guesses in the order of [`slots`], made before any fit: microseconds of small kernels and of Python, no loss of
-/// clocks, and the front end of the A10G servers.
-const PRIOR: [f64; 8] = [300.0, 10.0, 5.0, 0.4, 10.0, 100.0, 1.0, 10.0];
+/// clocks but a tenth under sustained load, and the front end of the A10G servers.
+const PRIOR: [f64; 9] = [300.0, 10.0, 5.0, 0.4, 10.0, 100.0, 1.0, 0.1, 10.0];
 
 /// Guesses in the order of [`synchronous_slots`].
 const SYNCHRONOUS_PRIOR: [f64; 2] = [500.0, 30.0];
 
 /// Parameters in the order of a point.
-fn slots(engine: &mut Engine) -> [&mut f64; 8] {
+fn slots(engine: &mut Engine) -> [&mut f64; 9] {
     let Engine {
         step_us,
         layer_us,
@@ -37,6 +37,7 @@ fn slots(engine: &mut Engine) -> [&mut f64; 8] {
         mixed_layer_us,
         workers_us,
         sustained_compute,
+        power_limit_loss,
         front_end_ms,
         ..
     } = engine;
@@ -48,6 +49,7 @@ fn slots(engine: &mut Engine) -> [&mut f64; 8] {
         mixed_layer_us,
         workers_us,
         sustained_compute,
+        power_limit_loss,
         front_end_ms,
     ]
 }
@@ -65,12 +67,23 @@ pub(crate) struct Linearised {
     prior: Vec<f64>,
 }
 
+/// A parameter that the data do not tell stays at its prior, which saw no data: a fit that leaves out a model must not
+/// remember the fit with it.
+const TRUST_IN_PRIOR: f64 = 0.002;
+
+/// Errors beyond this count in proportion, not squared (Huber).
+const FAR: f64 = 0.1;
+
+/// What a fit makes small.
+fn cost(errors: &[f64], point: &[f64], prior: &[f64]) -> f64 {
+    let huber = |e: &f64| if e.abs() <= FAR { e * e } else { FAR * (2.0 * e.abs() - FAR) };
+    let away = point.iter().zip(prior).map(|(x, prior)| (x - prior) * (x - prior)).sum::<f64>();
+    errors.iter().map(huber).sum::<f64>() + TRUST_IN_PRIOR * away
+}
+
 impl Linearised {
-    /// The point that one damped step leads to, without the errors of `left_out`.
+    /// The point that one step leads to, without the errors of `left_out`.
     pub(crate) fn step(&self, left_out: Option<&str>) -> Option<Vec<f64>> {
-        // A parameter that the data do not tell stays at its prior, which saw no data: a fit that leaves out a model
-        // must not remember the fit with it.
-        const TRUST_IN_PRIOR: f64 = 0.002;
         const LONGEST: f64 = 0.7;
         let n = self.point.len();
         let mut normal = vec![vec![0.0; n]; n];
@@ -79,8 +92,7 @@ impl Linearised {
             if left_out == Some(owner.as_str()) {
                 continue;
             }
-            // Far errors count less (Huber).
-            let weight = (0.1 / error.abs().max(0.1)).min(1.0);
+            let weight = (FAR / error.abs().max(FAR)).min(1.0);
             for i in 0..n {
                 right[i] -= weight * slope[i] * error;
                 for j in 0..n {
@@ -176,18 +188,51 @@ fn with<const N: usize>(
     changed
 }
 
-/// Fits the asynchronous parameters in a few steps from where they are.
+/// Fits the asynchronous parameters from where they are: Gauss-Newton steps that lower the cost, each halved until it does, as
+/// long as one does; then a simplex, because slopes of simulated requests are too rough to end with.
 pub(crate) fn fit(data: &Data<'_>, efficiencies: &mut Efficiencies) -> Result<()> {
-    const STEPS: usize = 6;
+    const STEPS: usize = 20;
+    const HALVINGS: i32 = 3;
+    // Below that a step follows the noise of the simulated requests.
+    const WORTH: f64 = 2e-3;
     for _ in 0..STEPS {
         let here = data.linearised(efficiencies)?;
-        let size =
-            |errors: &[f64]| libm::sqrt(errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64);
-        println!("engine: root mean square of logarithmic errors {:.4}", size(&here.errors));
-        let Some(point) = here.step(None) else { break };
-        *efficiencies = with(efficiencies, slots, &point);
+        let before = cost(&here.errors, &here.point, &here.prior);
+        println!(
+            "engine: cost {before:.5}, root mean square of logarithmic errors {:.4}",
+            libm::sqrt(here.errors.iter().map(|e| e * e).sum::<f64>() / here.errors.len() as f64)
+        );
+        let Some(whole) = here.step(None) else { break };
+        let mut better = None;
+        for halving in 0..=HALVINGS {
+            let share = libm::ldexp(1.0, -halving);
+            let point: Vec<f64> = here.point.iter().zip(&whole).map(|(x, to)| x + share * (to - x)).collect();
+            let changed = with(efficiencies, slots, &point);
+            if cost(&data.errors(&changed)?.1, &point, &here.prior) < (1.0 - WORTH) * before {
+                better = Some(changed);
+                break;
+            }
+        }
+        let Some(changed) = better else { break };
+        *efficiencies = changed;
     }
+    refine(data, efficiencies);
     Ok(())
+}
+
+fn refine(data: &Data<'_>, efficiencies: &mut Efficiencies) {
+    const ROUNDS: usize = 250;
+    const SPREAD: f64 = 0.1;
+    let prior = PRIOR.map(libm::log);
+    let start = slots(&mut efficiencies.clone().engine).map(|slot| libm::log(*slot));
+    let cost_at = |point: &[f64]| {
+        let errors = data.errors(&with(efficiencies, slots, point));
+        errors.map_or(f64::INFINITY, |(_, errors)| cost(&errors, point, &prior))
+    };
+    let before = cost_at(&start);
+    let found = nelder_mead(&start, SPREAD, ROUNDS, cost_at);
+    println!("engine: cost {before:.5} before the simplex, {:.5} after it", cost_at(&found));
+    *efficiencies = with(efficiencies, slots, &found);
 }
 
 /// The efficiencies without one model: one step from the fit with all of them, which lies close.

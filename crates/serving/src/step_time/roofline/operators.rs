@@ -172,6 +172,11 @@ impl<'a> Operators<'a> {
         if tokens <= 0.0 {
             return 0.0;
         }
+        let sustained = self.engine.sustained(self.tokens_at_one_clock(tokens));
+        Self { device: self.device.sustaining(sustained), ..*self }.tokens_at_one_clock(tokens)
+    }
+
+    fn tokens_at_one_clock(&self, tokens: f64) -> f64 {
         let attention = self.projections(tokens);
         let dense = self.feed_forward(tokens, self.dense_width);
         let routed = self.experts.map_or(0.0, |experts| self.routed(tokens, experts));
@@ -203,6 +208,19 @@ impl<'a> Operators<'a> {
     /// One token of context of a decoding sequence, or behind a prefill chunk: its keys and values are read.
     pub fn context_token(&self) -> f64 {
         self.full_layers * self.device.kv_read(self.kv_bytes()).max(self.latent_scores())
+    }
+
+    /// The same beside prompts.
+    pub fn context_token_beside_prompts(&self) -> f64 {
+        if self.latent.is_some() {
+            return self.context_token();
+        }
+        self.full_layers * self.device.attention_beside_prompts(self.heads, self.head_dim, self.kv_bytes())
+    }
+
+    /// One decoding sequence beside one token of the longest prompt.
+    pub fn idle_tile(&self) -> f64 {
+        if self.latent.is_some() { 0.0 } else { self.layers * self.device.idle_tile(self.heads) }
     }
 
     /// Scores and values of one token of context for one query of every head, in the space of the compressed vectors. With
