@@ -4,8 +4,8 @@
 //! Traps: the unit is in the metric's name; genai-perf rounds to two decimals; "Inter Token Latency" is one mean a
 //! request and is vLLM's TPOT.
 
-use super::Format;
 use super::statistics::percent_of;
+use super::{Format, ends_with_a_line};
 use crate::error::{ReadError, ReadErrorKind, quoted};
 use crate::measured::Measured;
 use crate::number::{AMOUNT, amount};
@@ -16,6 +16,7 @@ pub(crate) fn recognises(first_line: &str) -> bool {
 }
 
 pub(crate) fn read(file: &str, text: &str) -> Result<Measured, ReadError> {
+    ends_with_a_line(file, "CSV", text.as_bytes())?;
     let mut run = Measured::new(file, Format::NvidiaSummary);
     let mut summary = MeasuredSummary::default();
     let mut header: Vec<String> = Vec::new();
