@@ -106,6 +106,11 @@ impl KvCacheManager {
         self.held_blocks
     }
 
+    /// Tokens in blocks that are held by more than one request, once for each holder but the first.
+    pub(crate) fn shared_tokens(&self) -> u64 {
+        (self.held_blocks - u64::from(self.num_used())) * u64::from(self.block_size)
+    }
+
     /// Whether only the number of blocks is kept, not which they are.
     pub(crate) fn counts_only(&self) -> bool {
         matches!(self.pool, Pool::Counted { .. })
