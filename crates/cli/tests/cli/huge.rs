@@ -147,6 +147,15 @@ fn kv_blocks_of_all_replicas_fit_in_memory() {
         .succeeds();
 }
 
+/// A second for each token of a prompt is allowed, and a hundred thousand prompts of thousands of them are years.
+#[test]
+fn tokenising_beyond_the_horizon_ends_the_run() {
+    let bench = Bench::new();
+    let outcome = bench.quickstart(&["server.tokenising_us_per_token=1_000_000"]);
+    outcome.fails(1, &["beyond the simulated horizon of 213 days"]);
+    assert_eq!(bench.results(), [""; 0]);
+}
+
 /// A coefficient in the wrong unit makes steps of hours: refused. Steps of minutes run out of simulated time.
 #[test]
 fn steps_are_shorter_than_an_hour() {

@@ -262,7 +262,8 @@ impl<'a, O: Observer> Simulation<'a, O> {
         let mut follow_ups = std::mem::take(&mut self.follow_ups);
         for spec in follow_ups.drain(..) {
             let front_end = self.config.front_end.of_prompt(spec.num_prompt_tokens);
-            let received = spec.arrival.checked_add(front_end).ok_or(SimulationError::BeyondHorizon)?;
+            let received = front_end.and_then(|front_end| spec.arrival.checked_add(front_end));
+            let received = received.ok_or(SimulationError::BeyondHorizon)?;
             self.schedule_refresh(received);
             self.events.schedule(received, ARRIVAL, Event::FollowUp(Box::new(spec)));
         }
@@ -359,9 +360,11 @@ impl<'a, O: Observer> Simulation<'a, O> {
         }
         let mut front_end = self.config.front_end.of_prompt(spec.num_prompt_tokens);
         if self.last_received == SimTime::ZERO {
-            front_end += self.config.front_end.cold_start;
+            front_end =
+                front_end.and_then(|front_end| front_end.checked_add(self.config.front_end.cold_start));
         }
-        let own = arrival.checked_add(front_end).ok_or(SimulationError::BeyondHorizon)?;
+        let own = front_end.and_then(|front_end| arrival.checked_add(front_end));
+        let own = own.ok_or(SimulationError::BeyondHorizon)?;
         let received = own.max(self.last_received).max(self.events.now());
         (self.last_arrival, self.last_received) = (arrival, received);
         self.next = Some((received, spec));
