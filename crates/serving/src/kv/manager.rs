@@ -266,7 +266,17 @@ impl KvCacheManager {
                 format!("{num_free} free and {held} held blocks are not the {} usable ones", self.num_usable),
             ),
             Pool::Counted { .. } => Ok(()),
-            Pool::Blocks(pool) => pool.check(holders.map(|holder| holder.table.as_slice())),
+            Pool::Blocks(pool) => {
+                let repeats: u64 =
+                    (1..=self.num_usable).map(|id| u64::from(pool.ref_cnt(id).saturating_sub(1))).sum();
+                if repeats * u64::from(self.block_size) != self.shared_tokens() {
+                    return Err(format!(
+                        "{repeats} blocks are held once more, {} tokens are counted as shared",
+                        self.shared_tokens()
+                    ));
+                }
+                pool.check(holders.map(|holder| holder.table.as_slice()))
+            }
         }
     }
 }
