@@ -7,6 +7,7 @@
 //!
 //! The load bound is known for every draw without a run, and capacities move about as it does: a run's capacity is sought
 //! outwards from there, and is interpolated once it lies between two loads that are close. That takes two or three runs.
+//! A rate never lies beyond its bound, whatever a run that ends keeps there.
 
 use kendall_serving::{SimulationConfig, SimulationError};
 
@@ -64,14 +65,19 @@ pub fn capacity_of_draws<W: Workloads>(
             Find::Concurrency => good,
             Find::Replicas => libm::ceil(good / ease),
         };
-        searches.push((Question { simulation: config, ..question.clone() }, guess));
+        // No run is long enough to show that a queue grows without end: beyond the load bound it does.
+        let bound = sampled.bound_per_s.filter(|_| question.find == Find::Rate).map(|bound| bound * ease);
+        searches.push((Question { simulation: config, ..question.clone() }, guess, bound));
     }
     let of = |i: usize| {
-        let (question, guess) = &searches[i % searches.len()];
+        let (question, guess, bound) = &searches[i % searches.len()];
         let replication = (i / searches.len()) as u32;
         let found = one_run(&bench, question, native, *guess, replication);
         watch.settled();
-        found
+        found.map(|found| match (found, *bound) {
+            (Some(rate), Some(bound)) => Some(rate.min(bound)),
+            (found, bound) => found.or(bound),
+        })
     };
     let found = workers.map(searches.len() * DRAW_RUNS as usize, of)?;
     let run = |search: usize, replication: usize| found[replication * searches.len() + search];
