@@ -65,12 +65,23 @@ pub(crate) struct Linearised {
     prior: Vec<f64>,
 }
 
+/// A parameter that the data do not tell stays at its prior, which saw no data: a fit that leaves out a model must not
+/// remember the fit with it.
+const TRUST_IN_PRIOR: f64 = 0.002;
+
+/// Errors beyond this count in proportion, not squared (Huber).
+const FAR: f64 = 0.1;
+
+/// What a fit makes small.
+fn cost(errors: &[f64], point: &[f64], prior: &[f64]) -> f64 {
+    let huber = |e: &f64| if e.abs() <= FAR { e * e } else { FAR * (2.0 * e.abs() - FAR) };
+    let away = point.iter().zip(prior).map(|(x, prior)| (x - prior) * (x - prior)).sum::<f64>();
+    errors.iter().map(huber).sum::<f64>() + TRUST_IN_PRIOR * away
+}
+
 impl Linearised {
-    /// The point that one damped step leads to, without the errors of `left_out`.
+    /// The point that one step leads to, without the errors of `left_out`.
     pub(crate) fn step(&self, left_out: Option<&str>) -> Option<Vec<f64>> {
-        // A parameter that the data do not tell stays at its prior, which saw no data: a fit that leaves out a model
-        // must not remember the fit with it.
-        const TRUST_IN_PRIOR: f64 = 0.002;
         const LONGEST: f64 = 0.7;
         let n = self.point.len();
         let mut normal = vec![vec![0.0; n]; n];
@@ -79,8 +90,7 @@ impl Linearised {
             if left_out == Some(owner.as_str()) {
                 continue;
             }
-            // Far errors count less (Huber).
-            let weight = (0.1 / error.abs().max(0.1)).min(1.0);
+            let weight = (FAR / error.abs().max(FAR)).min(1.0);
             for i in 0..n {
                 right[i] -= weight * slope[i] * error;
                 for j in 0..n {
@@ -176,16 +186,33 @@ fn with<const N: usize>(
     changed
 }
 
-/// Fits the asynchronous parameters in a few steps from where they are.
+/// Fits the asynchronous parameters from where they are: steps that lower the cost, each halved until it does, as long as one
+/// does.
 pub(crate) fn fit(data: &Data<'_>, efficiencies: &mut Efficiencies) -> Result<()> {
-    const STEPS: usize = 6;
+    const STEPS: usize = 20;
+    const HALVINGS: i32 = 3;
+    // Below that a step follows the noise of the simulated requests.
+    const WORTH: f64 = 2e-3;
     for _ in 0..STEPS {
         let here = data.linearised(efficiencies)?;
-        let size =
-            |errors: &[f64]| libm::sqrt(errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64);
-        println!("engine: root mean square of logarithmic errors {:.4}", size(&here.errors));
-        let Some(point) = here.step(None) else { break };
-        *efficiencies = with(efficiencies, slots, &point);
+        let before = cost(&here.errors, &here.point, &here.prior);
+        println!(
+            "engine: cost {before:.5}, root mean square of logarithmic errors {:.4}",
+            libm::sqrt(here.errors.iter().map(|e| e * e).sum::<f64>() / here.errors.len() as f64)
+        );
+        let Some(whole) = here.step(None) else { break };
+        let mut better = None;
+        for halving in 0..=HALVINGS {
+            let share = libm::ldexp(1.0, -halving);
+            let point: Vec<f64> = here.point.iter().zip(&whole).map(|(x, to)| x + share * (to - x)).collect();
+            let changed = with(efficiencies, slots, &point);
+            if cost(&data.errors(&changed)?.1, &point, &here.prior) < (1.0 - WORTH) * before {
+                better = Some(changed);
+                break;
+            }
+        }
+        let Some(changed) = better else { break };
+        *efficiencies = changed;
     }
     Ok(())
 }

@@ -8,9 +8,9 @@ use kendall_serving::step_time::roofline::{
     AllReduce, Attention, Corner, Device, Efficiencies, Experts, Kernels, WeightFormat,
 };
 
-use crate::layers;
 use crate::numbers::{median, nelder_mead, robust};
 use crate::tables::{Table, read};
+use crate::{layers, mixed};
 
 /// A GPU whose kernels were measured: name of its files, name in the catalogue, L2 cache (NVIDIA's architecture papers).
 struct Measured {
@@ -34,7 +34,7 @@ const GENERATIONS: usize = 4;
 /// Smallest side of a product that a model contains; smaller ones are left out.
 const LEAST_SIDE: f64 = 512.0;
 
-const HEAD_DIM: f64 = 128.0;
+pub(crate) const HEAD_DIM: f64 = 128.0;
 
 /// The shape and the measured seconds of a kernel.
 pub(crate) type Case = (Vec<f64>, f64);
@@ -49,6 +49,9 @@ pub(crate) struct Family {
 /// A GPU whose peak is that of a datasheet of its own: consumer cards run at clocks that servers do not.
 const RTX4090: &str = "RTX4090-24GB";
 
+/// GPUs that run the same attention kernel as the RTX 4090 and the RTX PRO 6000.
+const UNPACKED: [&str; 2] = ["A100", "L40S"];
+
 /// Fits the kernels of the RTX 4090 to the layers that `LLMServingSim`'s profiler measured in vLLM, from those of the L40S on.
 fn fit_rtx4090(measured: &Path, efficiencies: &mut Efficiencies) -> Result<()> {
     let gpu = gpu(RTX4090)?;
@@ -56,12 +59,21 @@ fn fit_rtx4090(measured: &Path, efficiencies: &mut Efficiencies) -> Result<()> {
     for family in layers::rtx4090(measured)? {
         fit_family(gpu, &mut kernels, &family);
     }
+    fit_unpacked(measured, RTX4090, gpu, &mut kernels)?;
     // Its fp8 products and experts were not measured.
     kernels.gemm8.compute = kernels.gemm16.compute;
     (kernels.moe16, kernels.moe8) = (kernels.gemm16, kernels.gemm16);
     (kernels.moe8_block, kernels.moe4) = (kernels.gemm16, kernels.gemm16);
     efficiencies.kernels.retain(|known| known.measured_on != RTX4090);
     efficiencies.kernels.push(kernels);
+    Ok(())
+}
+
+/// Fits what decoding sequences cost beside prompts, where that was measured.
+fn fit_unpacked(measured: &Path, name: &str, gpu: &Gpu, kernels: &mut Kernels) -> Result<()> {
+    if let Some(family) = mixed::family(measured, name)? {
+        fit_family(gpu, kernels, &family);
+    }
     Ok(())
 }
 
@@ -74,6 +86,7 @@ pub(crate) fn fit(measured: &Path, efficiencies: &mut Efficiencies) -> Result<()
         for family in families.iter().filter(|family| !family.name.contains("not fitted")) {
             fit_family(gpu, kernels, family);
         }
+        fit_unpacked(measured, of.gpu, gpu, kernels)?;
         // Without a table: fp8 as in 16 bits, experts as the products of their precision.
         let has = |name: &str| families.iter().any(|family| family.name == name);
         if !has("GEMM fp8") {
@@ -90,6 +103,11 @@ pub(crate) fn fit(measured: &Path, efficiencies: &mut Efficiencies) -> Result<()
         kernels.moe4 = kernels.moe16;
     }
     fit_rtx4090(measured, efficiencies)?;
+    let unpacked = |name| Ok::<_, anyhow::Error>(efficiencies.kernels_of(gpu(name)?).attention.unpacked);
+    let unpacked = mixed::between(unpacked(RTX4090)?, unpacked("RTX PRO 6000")?);
+    for kernels in efficiencies.kernels.iter_mut().filter(|of| UNPACKED.contains(&of.measured_on.as_str())) {
+        kernels.attention.unpacked = unpacked;
+    }
     for (all_reduce, files) in [
         (
             &mut efficiencies.nvlink,
@@ -109,14 +127,15 @@ pub(crate) fn report(measured: &Path, efficiencies: &Efficiencies) -> Result<()>
     for of in &MEASURED {
         let gpu = gpu(of.gpu)?;
         let device = Device::new(gpu, efficiencies.kernels_of(gpu), efficiencies.all_reduce_of(gpu), 1);
-        for family in families(measured, of)?.iter().chain(&[in_cache(measured, of)?]) {
+        let beside = mixed::family(measured, of.gpu)?;
+        for family in families(measured, of)?.iter().chain(&[in_cache(measured, of)?]).chain(&beside) {
             print_errors(&gpu.name, family.name, &errors(family, &device));
         }
     }
     let of = gpu(RTX4090)?;
     let device = Device::new(of, efficiencies.kernels_of(of), efficiencies.all_reduce_of(of), 1);
-    for family in layers::rtx4090(measured)? {
-        print_errors(&of.name, family.name, &errors(&family, &device));
+    for family in layers::rtx4090(measured)?.iter().chain(&mixed::family(measured, RTX4090)?) {
+        print_errors(&of.name, family.name, &errors(family, &device));
     }
     for (gpu_name, files) in [
         ("H100", "h100_sxm_vllm0.24.0"),
@@ -284,7 +303,11 @@ fn slots<'a>(kernels: &'a mut Kernels, family: &str) -> Vec<&'a mut f64> {
     let corner = |Corner { latency_us, bandwidth, compute, overlap }: &'a mut Corner| {
         vec![latency_us, bandwidth, compute, overlap]
     };
-    let Attention { latency_us, row_ns, bandwidth, compute, ramp_tokens } = &mut kernels.attention;
+    if family == "decode attention beside a prompt" {
+        return mixed::slots(kernels);
+    }
+    let Attention { latency_us, row_ns, bandwidth, compute, ramp_tokens, unpacked: _ } =
+        &mut kernels.attention;
     match family {
         "GEMM 16 bit" => corner(&mut kernels.gemm16),
         "GEMM fp8" => corner(&mut kernels.gemm8),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! kendall-roofline-validation MEASURED           report, with the built-in efficiencies
-//! kendall-roofline-validation MEASURED fit FILE  fit and write FILE first
+//! kendall-roofline-validation MEASURED fit FILE  fit from where FILE stands, and write it first
 //! ```
 //!
 //! `MEASURED` is the folder of measured data, which is not part of the project.
@@ -12,6 +12,7 @@ mod experts;
 mod front_end;
 mod kernels;
 mod layers;
+mod mixed;
 mod numbers;
 mod report;
 mod rows;
@@ -21,7 +22,7 @@ mod tables;
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use kendall_serving::step_time::roofline::Efficiencies;
 
 use crate::rows::Experiment;
@@ -35,7 +36,12 @@ fn main() -> Result<()> {
         [measured, "fit", file] => (Path::new(measured), Some(file)),
         _ => bail!("usage: kendall-roofline-validation MEASURED [fit FILE]"),
     };
-    let mut efficiencies = Efficiencies::built_in().clone();
+    let mut efficiencies = match written {
+        Some(file) if Path::new(file).exists() => {
+            toml::from_str(&std::fs::read_to_string(file)?).with_context(|| file.to_owned())?
+        }
+        _ => Efficiencies::built_in().clone(),
+    };
     let (experiments, skipped) = rows::experiments(measured)?;
     let pick =
         |belongs: fn(&Experiment) -> bool| experiments.iter().filter(|e| belongs(e)).collect::<Vec<_>>();

@@ -38,6 +38,24 @@ pub struct Attention {
     pub compute: f64,
     /// Keys that each prefill query costs besides those that it sees.
     pub ramp_tokens: f64,
+    /// What decoding sequences cost beside prompts, where the kernel of such a step does not take together the heads that share
+    /// keys and values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpacked: Option<Unpacked>,
+}
+
+/// `FlashAttention` 2 with decoding sequences and prompts in one launch: it treats a decoding sequence as a prompt of one
+/// token, so that every query head has a tile of rows to itself, all but one of them empty, and every tile of the longest prompt
+/// is launched for every sequence. Without prompts it packs the heads that share keys and values into one tile, and
+/// `FlashAttention` 3 (Hopper) does so always (`csrc/flash_attn/flash_api.cpp`, `seqlenq_ngroups_swapped`;
+/// `hopper/heuristics.h` and `flash_api.cpp`, `get_pack_gqa`).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unpacked {
+    /// Rows of a prompt that a decoding sequence takes the time of: the kernel's tiles have 64.
+    pub tile_rows: f64,
+    /// For each decoding sequence, query head and token of the longest prompt (ps): tiles with nothing to do.
+    pub idle_tile_ps: f64,
 }
 
 /// Kernels of one generation of GPUs.

@@ -4,7 +4,7 @@
 //! `latency + (c^p + b^p)^(1/p)`: the classical roofline is `p` at infinity, no overlap at all is `p = 1`
 //! (Williams, Waterman, Patterson: Roofline, CACM 52(4), 2009; the smooth corner is ours).
 
-use super::efficiency::{AllReduce, Corner, Kernels};
+use super::efficiency::{AllReduce, Corner, Kernels, Unpacked};
 use crate::catalog::Gpu;
 
 /// Activations, and the KV cache unless it is fp8, are in 16 bits.
@@ -120,6 +120,19 @@ impl<'a> Device<'a> {
     /// Reads `bytes` of KV cache.
     pub fn kv_read(&self, bytes: f64) -> f64 {
         bytes / (self.bytes_per_s() * self.kernels.attention.bandwidth)
+    }
+
+    /// Scores and values of one token of context for a decoding sequence beside prompts, with `heads` query heads and keys and
+    /// values of `kv_bytes`.
+    pub fn attention_beside_prompts(&self, heads: f64, head_dim: f64, kv_bytes: f64) -> f64 {
+        let packed = self.kv_read(kv_bytes);
+        let tile = |of: Unpacked| of.tile_rows * self.attention_pair(heads, head_dim);
+        self.kernels.attention.unpacked.map_or(packed, |of| packed.max(tile(of)))
+    }
+
+    /// What one decoding sequence costs beside a prompt of one token, for a longest prompt in proportion.
+    pub fn idle_tile(&self, heads: f64) -> f64 {
+        self.kernels.attention.unpacked.map_or(0.0, |of| heads * of.idle_tile_ps * 1e-12)
     }
 
     /// Scores and values of one pair (query, key) in all `heads`: two products of two operations a head element.

@@ -3,6 +3,8 @@
 //! ```text
 //! duration = step + tokens(prefill tokens + decode rows) + rows(decode rows + prefill chunks)
 //!          + decode_row * decode rows + context_token * (decode context + context behind prefill chunks)
+//!          + (context_token_beside_prompts - context_token) * decode context, if there are prefill tokens
+//!          + idle_tile * decode rows * length of the prefill chunks, weighted by themselves
 //!          + prefill_pair * (sum of chunk * context - half the sum of chunk^2) + prefill_token * prefill tokens
 //!          + mixed_step, if there are prefill tokens
 //! ```
@@ -12,6 +14,7 @@
 
 mod corrections;
 mod efficiency;
+mod graphs;
 mod kernels;
 mod ladder;
 mod operators;
@@ -22,7 +25,7 @@ use kendall_des::SimDuration;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 pub use corrections::Corrections;
-pub use efficiency::{AllReduce, Attention, Corner, Efficiencies, Engine, FrontEndTimes, Kernels};
+pub use efficiency::{AllReduce, Attention, Corner, Efficiencies, Engine, FrontEndTimes, Kernels, Unpacked};
 pub use kernels::{Device, Experts, WeightFormat};
 use ladder::Ladder;
 pub use operators::{Deployment, Operators};
@@ -56,6 +59,8 @@ struct Tables {
     mixed_step_ps: u64,
     decode_row_ps: u64,
     context_token_ps: u64,
+    mixed_context_token_ps: u64,
+    idle_tile_ps: u64,
     /// Of half a pair: the causal half of a chunk's square may be odd.
     prefill_half_pair_ps: u64,
     prefill_token_ps: u64,
@@ -99,9 +104,13 @@ impl RooflineSteps {
             mixed_step_ps: ps(operators.mixed_step()),
             decode_row_ps: ps(operators.decode_row()),
             context_token_ps: ps(operators.context_token()),
+            mixed_context_token_ps: ps(operators.context_token_beside_prompts()),
+            idle_tile_ps: ps(operators.idle_tile()),
             prefill_half_pair_ps: ps(operators.prefill_pair() / 2.0),
             prefill_token_ps: ps(operators.prefill_token()),
-            tokens: Ladder::tabulate(tokens, |tokens| ps(operators.tokens(tokens as f64))),
+            tokens: Ladder::tabulate(tokens, |tokens| {
+                ps(operators.tokens(graphs::padded(tokens, limits.max_num_seqs) as f64))
+            }),
             rows: Ladder::tabulate(seqs, |rows| ps(operators.rows(rows as f64))),
             decode_ps: Vec::new(),
         };
@@ -125,13 +134,16 @@ impl RooflineSteps {
                 .and_then(|context| without_context.checked_add(context));
             return SimDuration::from_ps(ps.expect("a step within the horizon of 213 days"));
         }
-        let context = shape.decode_context_tokens + shape.prefill_context_tokens;
+        // The longest chunk, or nearly: the mean in which each counts by its length.
+        let chunk = shape.prefill_squares / shape.prefill_tokens;
         let terms = [
             (1, tables.step_ps + tables.mixed_step_ps),
             (1, tables.tokens.at(tokens)),
             (1, tables.rows.at(shape.decode_seqs + shape.prefill_seqs)),
             (shape.decode_seqs, tables.decode_row_ps),
-            (context, tables.context_token_ps),
+            (shape.decode_context_tokens, tables.mixed_context_token_ps),
+            (shape.prefill_context_tokens, tables.context_token_ps),
+            (shape.decode_seqs * chunk, tables.idle_tile_ps),
             (2 * shape.prefill_attention - shape.prefill_squares, tables.prefill_half_pair_ps),
             (shape.prefill_tokens, tables.prefill_token_ps),
         ];
@@ -190,6 +202,8 @@ impl RooflineSteps {
             mixed_step_ps: scaled(tables.mixed_step_ps, factors.fixed),
             decode_row_ps: scaled(tables.decode_row_ps, factors.sequences),
             context_token_ps: scaled(tables.context_token_ps, factors.context),
+            mixed_context_token_ps: scaled(tables.mixed_context_token_ps, factors.context),
+            idle_tile_ps: scaled(tables.idle_tile_ps, factors.context),
             prefill_half_pair_ps: scaled(tables.prefill_half_pair_ps, factors.prefill_attention),
             prefill_token_ps: scaled(tables.prefill_token_ps, factors.prefill_attention),
             tokens: tables.tokens.scaled(factors.tokens),
@@ -225,11 +239,13 @@ pub fn linear_estimate(
 impl Serialize for RooflineSteps {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let tables = &*self.0;
-        let mut fields = serializer.serialize_struct("RooflineSteps", 8)?;
+        let mut fields = serializer.serialize_struct("RooflineSteps", 10)?;
         fields.serialize_field("step_ps", &tables.step_ps)?;
         fields.serialize_field("mixed_step_ps", &tables.mixed_step_ps)?;
         fields.serialize_field("per_decode_seq_ps", &tables.decode_row_ps)?;
         fields.serialize_field("per_context_token_ps", &tables.context_token_ps)?;
+        fields.serialize_field("per_mixed_context_token_ps", &tables.mixed_context_token_ps)?;
+        fields.serialize_field("per_idle_tile_ps", &tables.idle_tile_ps)?;
         fields.serialize_field("per_prefill_half_pair_ps", &tables.prefill_half_pair_ps)?;
         fields.serialize_field("per_prefill_token_ps", &tables.prefill_token_ps)?;
         fields.serialize_field("tokens_ps", &tables.tokens.at_powers_of_two())?;
@@ -250,7 +266,8 @@ fn check_longest_step(
         + operators.tokens(tokens.max(seqs))
         + operators.rows(seqs)
         + operators.decode_row() * seqs
-        + operators.context_token() * seqs * length
+        + operators.context_token_beside_prompts() * seqs * length
+        + operators.idle_tile() * seqs * tokens
         + operators.prefill_pair() * tokens * length
         + operators.prefill_token() * tokens;
     if longest <= LONGEST_STEP_S {

@@ -205,6 +205,19 @@ impl<'a> Operators<'a> {
         self.full_layers * self.device.kv_read(self.kv_bytes()).max(self.latent_scores())
     }
 
+    /// The same beside prompts.
+    pub fn context_token_beside_prompts(&self) -> f64 {
+        if self.latent.is_some() {
+            return self.context_token();
+        }
+        self.full_layers * self.device.attention_beside_prompts(self.heads, self.head_dim, self.kv_bytes())
+    }
+
+    /// One decoding sequence beside one token of the longest prompt.
+    pub fn idle_tile(&self) -> f64 {
+        if self.latent.is_some() { 0.0 } else { self.layers * self.device.idle_tile(self.heads) }
+    }
+
     /// Scores and values of one token of context for one query of every head, in the space of the compressed vectors. With
     /// heads of keys and values reading them takes longer.
     fn latent_scores(&self) -> f64 {
