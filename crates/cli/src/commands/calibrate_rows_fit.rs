@@ -38,11 +38,11 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// The rows that meet `conditions`, and the others of the same kind of server that meet `hold_out`.
+    /// The rows that meet `conditions`, and the others of the same kind of server that meet `kept_back`.
     pub(super) fn select(
         path: &Path,
         conditions: &[Condition],
-        hold_out: &[Condition],
+        kept_back: &[Condition],
     ) -> Result<Self, String> {
         let all = Table::of_servers(path).map_err(|error| error.to_string())?;
         let wanted = all.rows_where(conditions).map_err(|error| error.to_string())?;
@@ -55,7 +55,7 @@ impl Rows {
                 ));
             }
         }
-        let held = all.rows_where(hold_out).map_err(|error| error.to_string())?;
+        let held = all.rows_where(kept_back).map_err(|error| error.to_string())?;
         let same: Vec<usize> = (0..all.len()).filter(|&row| all.differs(wanted[0], row).is_none()).collect();
         let place_of = |row: &usize| same.iter().position(|same| same == row);
         let wanted: Vec<usize> = wanted.iter().filter_map(place_of).collect();
