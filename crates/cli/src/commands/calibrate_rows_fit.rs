@@ -22,6 +22,9 @@ use super::calibrate_requests::range_of;
 const MATCHED: [(Metric, f64); 4] =
     [(Metric::TtftMean, 0.10), (Metric::TtftP99, 0.20), (Metric::TpotMean, 0.04), (Metric::E2eMean, 0.04)];
 
+/// Latencies that differ by more than this factor (as a logarithm) are no matter of parameters.
+const HOPELESS_RMS: f64 = 2.0;
+
 /// A parameter further than this factor from its first guess is of no server.
 const FARTHEST: f64 = 100.0;
 
@@ -188,6 +191,14 @@ pub(super) fn fit_rows(rows: &Rows, start: &Start, finish: impl Fn(&mut Profile)
         let columns = MATCHED.map(|(metric, _)| metric.name()).join(", ");
         format!("{}: {error} (the figures are {columns})", rows.table.path().display())
     })?;
+    if matched.rms > HOPELESS_RMS {
+        return Err(format!(
+            "{}: simulated and measured latencies differ by a factor of {:.1e}, whatever the parameters: check the units of the \
+             table, whose latencies are seconds, and the loads of its rows",
+            rows.table.path().display(),
+            libm::exp(matched.rms)
+        ));
+    }
     let values: Vec<f64> = matched.parameters.iter().map(|parameter| parameter.value).collect();
     let mut profile = start.with(&values)?;
     finish(&mut profile);

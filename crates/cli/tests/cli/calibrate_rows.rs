@@ -69,17 +69,17 @@ fn fitted(bench: &Bench, arguments: &[&str]) -> Value {
     serde_json::from_str(&bench.kendall(&all).succeeds().stdout).expect("JSON")
 }
 
-fn parameter<'a>(json: &'a Value, name: &str) -> (f64, f64, &'a str) {
+fn parameter(json: &Value, name: &str) -> (f64, f64) {
     let all = json["rows"]["matched"]["parameters"].as_array().expect("parameters");
     let found = all.iter().find(|parameter| parameter["name"] == name).expect("it is matched");
     let number = |key: &str| found[key].as_f64().expect("a number");
-    (number("value"), number("std_error"), found["name"].as_str().expect("a name"))
+    (number("value"), number("std_error"))
 }
 
 const FACTORS: &str = "tokenising_us_per_token = 1.0\nstreaming_us_per_token = 100.0\n\
     [profile.corrections]\nfixed = 1.3\ntokens = 0.85\nsequences = 1.0\ncontext = 1.1\nprefill_attention = 1.0";
 
-/// Factors come back within three of their standard errors, and the profile predicts the server that was held out.
+/// Factors come back within four of their standard errors, and the profile predicts the server that was held out.
 #[test]
 fn rows_alone_give_the_factors_back() {
     let bench = Bench::new();
@@ -97,15 +97,25 @@ fn rows_alone_give_the_factors_back() {
             "rows.svg",
         ],
     );
-    for (name, truth, least) in [("fixed", 1.3, 0.05), ("tokens", 0.85, 0.1), ("context", 1.1, 0.3)] {
-        let (value, error, _) = parameter(&json, name);
-        assert!(
-            (value - truth).abs() <= 3.0 * error && error < least,
-            "{name}: {value} +- {error}, truth {truth}"
-        );
+    for (name, truth) in [
+        ("fixed", 1.3),
+        ("tokens", 0.85),
+        ("sequences", 1.0),
+        ("context", 1.1),
+        ("prefill_attention", 1.0),
+        ("tokenising_us_per_token", 1.0),
+        ("front_end_overhead_ms", 9.0),
+    ] {
+        let (value, error) = parameter(&json, name);
+        assert!((value - truth).abs() <= 4.0 * error, "{name}: {value} +- {error}, truth {truth}");
     }
-    let (front_end, error, _) = parameter(&json, "front_end_overhead_ms");
-    assert!((front_end - 9.0).abs() <= 3.0 * error && error < 3.0, "{front_end} +- {error}");
+    // What loads of one kind of request tell, and what they do not.
+    for (name, most) in [("tokens", 0.06), ("context", 0.2), ("front_end_overhead_ms", 3.0)] {
+        let (_, error) = parameter(&json, name);
+        assert!(error < most, "{name}: {error}");
+    }
+    let untold = json["rows"]["untold"]["parameters"].as_array().expect("names");
+    assert!(untold.contains(&"tokenising_us_per_token".into()), "{untold:?}");
     assert_eq!(json["rows"]["fitted"].as_array().map(Vec::len), Some(4));
     let held_out = json["rows"]["hold_out"].as_array().expect("rows");
     assert_eq!(held_out.len(), 2);
@@ -155,7 +165,7 @@ fn steps_and_rows_each_give_what_they_tell() {
         ("per_decode_context_token_ps", 75e3, 15e3),
         ("front_end_overhead_ms", 9.0, 2.0),
     ] {
-        let (value, error, _) = parameter(&json, name);
+        let (value, error) = parameter(&json, name);
         assert!(
             (value - truth).abs() <= 3.0 * error && error < least,
             "{name}: {value} +- {error}, truth {truth}"
@@ -232,7 +242,7 @@ fn what_is_given_is_not_fitted() {
     assert_eq!(names, ["base_ps", "per_prefill_token_ps"]);
     // Without noise the truth comes back to the granularity of a simulation.
     for (name, truth) in [("base_ps", 8.4e9), ("per_prefill_token_ps", 55e6)] {
-        let (value, ..) = parameter(&json, name);
+        let (value, _) = parameter(&json, name);
         assert!((value / truth - 1.0).abs() < 0.01, "{name}: {value}");
     }
     let toml: toml::Table = bench.read("found.toml").parse().expect("TOML");
@@ -247,6 +257,7 @@ fn mistakes_name_file_column_and_remedy() {
     let keep = |text: String| text;
     let rows = [
         row("one", &keep),
+        row("again", &keep),
         row("other-gpu", &|text| text.replace("A10G", "H100")),
         row("unknown", &|text| text.replace("Qwen/Qwen2.5-1.5B-Instruct", "someone/else-13B")),
         row("eight-bit", &|text| text.replace("bf16", "fp8")),
@@ -292,7 +303,7 @@ fn mistakes_name_file_column_and_remedy() {
             vec!["silent.csv: 0 latencies to compare", "ttft_mean, ttft_p99, tpot_mean, e2e_mean"],
         ),
         (
-            vec!["--rows", "ms.csv", "--where", "experiment=one"],
+            vec!["--rows", "ms.csv", "--where", "experiment=one", "--where", "experiment=again"],
             vec!["ms.csv", "check the units of the table, whose latencies are seconds"],
         ),
         (
