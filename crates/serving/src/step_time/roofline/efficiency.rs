@@ -123,8 +123,21 @@ pub struct Engine {
     /// Share of the kernel tables' rate of computing that a step sustains: clocks fall under load, and a table measures
     /// one kernel at a time.
     pub sustained_compute: f64,
+    /// Share of that rate that a long step loses besides: the power limit lowers the clocks of a GPU that does nothing but
+    /// multiply. A step whose products take a tenth of a second loses half of it.
+    #[serde(default)]
+    pub power_limit_loss: f64,
     /// From the client's send until the engine has the request (ms).
     pub front_end_ms: f64,
+}
+
+impl Engine {
+    /// Share of the kernel tables' rate that a step sustains whose products take so many seconds at full clocks.
+    pub fn sustained(&self, products_s: f64) -> f64 {
+        const HALF_OF_THE_LOSS_S: f64 = 0.1;
+        self.sustained_compute
+            * (1.0 - self.power_limit_loss * products_s / (products_s + HALF_OF_THE_LOSS_S))
+    }
 }
 
 /// What lies between clients and the engines of one range of versions.

@@ -172,6 +172,11 @@ impl<'a> Operators<'a> {
         if tokens <= 0.0 {
             return 0.0;
         }
+        let sustained = self.engine.sustained(self.tokens_at_one_clock(tokens));
+        Self { device: self.device.sustaining(sustained), ..*self }.tokens_at_one_clock(tokens)
+    }
+
+    fn tokens_at_one_clock(&self, tokens: f64) -> f64 {
         let attention = self.projections(tokens);
         let dense = self.feed_forward(tokens, self.dense_width);
         let routed = self.experts.map_or(0.0, |experts| self.routed(tokens, experts));
