@@ -1,5 +1,5 @@
 #!/bin/sh
-# Rebuilds the built-in profiles of H100 servers with `kendall calibrate`, and prints how well each meets what it did not see.
+# Rebuilds the built-in profiles with `kendall calibrate`, and prints how well each meets what it did not see.
 #
 # usage: analysis/profiles/rebuild.sh MEASURED KENDALL OUT_DIR [CATALOGUE]
 #
@@ -20,6 +20,11 @@ fit() { # name server engine files...
     echo
 }
 
+# Steps of a microbenchmark, and the eight rows of one server; those of the other server of the same kind are held out.
+"$kendall" calibrate "$measured/step_times/a10g_qwen2.5-1.5b_vllm0.22_decode_microbench.csv" \
+    --rows "$measured/e2e_measured.csv" --where source=EE384S --where max_num_seqs=128 --hold-out source=EE384S \
+    --name a10g-qwen2.5-1.5b-vllm0.22-tp1 --out "$out/a10g-qwen2.5-1.5b-vllm0.22-tp1.toml"
+echo
 # Two workloads of Llama-2-7b; its other stages, the overload and other workloads are held out.
 stage h100_llama-2-7b-tp1-codegen 0
 stage h100_llama-2-7b-tp1-roleplay 0
@@ -37,7 +42,9 @@ fit h100-qwen3-14b-vllm0.23-tp1 h100-qwen3-14b-tp1 "vllm 0.23.0" \
 if [ -n "$catalogue" ]; then
     mark="# Made by analysis/profiles/rebuild.sh: do not edit by hand."
     awk -v mark="$mark" '{ print } $0 == mark { exit }' "$catalogue" > "$out/catalogue.toml"
-    for name in h100-llama-2-7b-vllm0.15-tp1 h100-codellama-34b-vllm0.15-tp2 h100-llama-2-70b-vllm0.15-tp4 h100-qwen3-14b-vllm0.23-tp1; do
+    for name in a10g-qwen2.5-1.5b-vllm0.22-tp1 \
+        h100-llama-2-7b-vllm0.15-tp1 h100-codellama-34b-vllm0.15-tp2 h100-llama-2-70b-vllm0.15-tp4 \
+        h100-qwen3-14b-vllm0.23-tp1; do
         sed 1d "$out/$name.toml" >> "$out/catalogue.toml"
     done
     mv "$out/catalogue.toml" "$catalogue"

@@ -25,7 +25,9 @@ mod summary;
 
 pub use error::{ReadError, ReadErrorKind};
 pub use formats::{Format, read_bytes, read_file};
-pub use matching::{Guess, Match, MatchError, Matched, Simulate, match_requests};
+pub use matching::{
+    Alike, Guess, Match, MatchError, Matched, Simulate, Target, Untold, latencies, match_latencies,
+};
 pub use measured::{Caveat, CaveatKind, Measured, MeasuredRequest, Setting};
 pub use profile::{ProfileFacts, matched_profile, plain_profile_toml, profile, profile_toml, remark};
 pub use solo::{FrontEnd, front_end, solo_steps};

@@ -8,6 +8,8 @@ use serde::Serialize;
 use crate::fit::{Fit, ParameterSource, ResidualRow};
 use crate::matching::Match;
 
+const FRONT_END: &str = "front_end_overhead_ms";
+
 /// What a profile needs beyond the fit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProfileFacts {
@@ -29,6 +31,8 @@ pub struct ProfileFacts {
     pub front_end_source: String,
     /// The measurements, in words.
     pub fitted_on: String,
+    /// How well whole servers are met, in words, where the fit was matched to them too.
+    pub rows_met: Option<String>,
 }
 
 /// The profile of a fit.
@@ -46,7 +50,7 @@ pub fn profile(facts: &ProfileFacts, fit: &Fit) -> Profile {
         corrections: None,
         origin: Origin::Calibrated {
             fitted_on: facts.fitted_on.clone(),
-            residuals: residuals(fit),
+            residuals: residuals(facts, fit),
             coefficient_sources: coefficient_sources(facts, fit),
             range: fit.range,
         },
@@ -54,7 +58,7 @@ pub fn profile(facts: &ProfileFacts, fit: &Fit) -> Profile {
     }
 }
 
-/// The covariance of what the steps gave, and of the front end where it was measured.
+/// The covariance of what steps and whole servers gave, and of the front end where it was measured.
 fn covariance(facts: &ProfileFacts, fit: &Fit) -> Covariance {
     let fitted: Vec<usize> = (0..fit.parameters.len())
         .filter(|&i| fit.parameters[i].std_error_ps.is_some_and(|e| e > 0.0))
@@ -63,29 +67,35 @@ fn covariance(facts: &ProfileFacts, fit: &Fit) -> Covariance {
     let row = |&i: &usize| fitted.iter().map(|&j| fit.covariance_ps2[i][j]).collect();
     let mut matrix: Vec<Vec<f64>> = fitted.iter().map(row).collect();
     if let Some(std_error_ms) = facts.front_end_std_error_ms {
-        // Measured on requests that were alone, by itself.
-        for row in &mut matrix {
-            row.push(0.0);
+        // Measured on requests that were alone, by itself; or on whole servers, together with what else they gave.
+        // What was not found together is independent.
+        let with = |key: &String| fit.matched.as_ref()?.covariance_of(key, FRONT_END);
+        let mut last: Vec<f64> = parameters.iter().map(|key| with(key).unwrap_or_default()).collect();
+        for (row, &covariance) in matrix.iter_mut().zip(&last) {
+            row.push(covariance);
         }
-        let mut last = vec![0.0; fitted.len()];
         last.push(std_error_ms * std_error_ms);
         matrix.push(last);
-        parameters.push("front_end_overhead_ms".to_owned());
+        parameters.push(FRONT_END.to_owned());
     }
     Covariance { parameters, matrix }
 }
 
-fn residuals(fit: &Fit) -> String {
+fn residuals(facts: &ProfileFacts, fit: &Fit) -> String {
     let row = |row: &ResidualRow| {
         format!("median absolute error {:.2} %, p95 {:.2} %", row.median_percent, row.p95_percent)
     };
-    format!(
+    let of_steps = format!(
         "{} steps: {}; held out ({}): {}",
         fit.steps,
         row(&fit.residuals.all),
         fit.hold_out_by,
         row(&fit.hold_out.all)
-    )
+    );
+    match &facts.rows_met {
+        Some(of_rows) => format!("{of_rows}. By the fit to the steps alone, {of_steps}"),
+        None => of_steps,
+    }
 }
 
 fn coefficient_sources(facts: &ProfileFacts, fit: &Fit) -> String {
@@ -96,6 +106,7 @@ fn coefficient_sources(facts: &ProfileFacts, fit: &Fit) -> String {
     let mut parts = Vec::new();
     for (title, sources) in [
         ("data", &[ParameterSource::Data, ParameterSource::AtZero][..]),
+        ("measured servers, by simulating them", &[ParameterSource::Matched]),
         ("physics (datasheet estimate, not identified by the steps)", &[ParameterSource::Physics]),
         ("given", &[ParameterSource::Given]),
         ("not measured and zero", &[ParameterSource::Nothing]),
@@ -119,7 +130,11 @@ pub fn profile_toml(facts: &ProfileFacts, fit: &Fit) -> Result<String, toml::ser
         profile: Vec<Profile>,
     }
     let text = toml::to_string(&File { profile: vec![profile(facts, fit)] })?;
-    let mut out = String::from("# Made by `kendall calibrate`. Standard errors by block bootstrap.\n\n");
+    let of_rows = fit
+        .matched
+        .as_ref()
+        .map_or("", |_| "; of what measured servers gave, from the curvature at the minimum");
+    let mut out = format!("# Made by `kendall calibrate`. Standard errors by block bootstrap{of_rows}.\n\n");
     for line in text.lines() {
         out.push_str(line);
         let key = line.split(" = ").next().unwrap_or_default();
@@ -132,8 +147,9 @@ pub fn profile_toml(facts: &ProfileFacts, fit: &Fit) -> Result<String, toml::ser
     Ok(out)
 }
 
-/// The profile of parameters that were found by matching requests: `residuals` and `sources` in words.
+/// The profile of parameters that were found by matching `what` (requests, rows): that and `residuals` in words.
 pub fn matched_profile(
+    what: &str,
     facts: &ProfileFacts,
     corrections: Corrections,
     front_end: &FrontEndTimes,
@@ -158,8 +174,8 @@ pub fn matched_profile(
             fitted_on: facts.fitted_on.clone(),
             residuals,
             coefficient_sources: format!(
-                "requests, by replaying them: {}, each a factor on the roofline that begins at 1 (the front end: at its \
-                 default) and stays near it where the requests do not tell it; default: streaming_us_per_token, which no \
+                "{what}, by replaying them: {}, each a factor on the roofline that begins at 1 (the front end: at its default) \
+                 and stays near it where the {what} do not tell it; default: streaming_us_per_token, which no \
                  client can tell from a longer way to the engine",
                 fitted.join(", ")
             ),
@@ -188,6 +204,8 @@ pub fn remark(source: ParameterSource, std_error_ps: Option<f64>) -> String {
         (ParameterSource::Data, Some(error)) => format!("fitted, standard error {error:.0}"),
         (ParameterSource::Data, None) => "fitted".to_owned(),
         (ParameterSource::AtZero, _) => "fitted: no positive value lowers the error".to_owned(),
+        (ParameterSource::Matched, Some(error)) => format!("fitted to the rows, standard error {error:.0}"),
+        (ParameterSource::Matched, None) => "fitted to the rows".to_owned(),
         (ParameterSource::Physics, _) => "datasheet estimate: the steps do not identify it".to_owned(),
         (ParameterSource::Given, _) => "given".to_owned(),
         (ParameterSource::Nothing, _) => "no step has any".to_owned(),

@@ -4,7 +4,7 @@ use kendall_serving::RequestStatus;
 use serde::Serialize;
 
 use crate::replay::Record;
-use crate::table::Cells;
+use crate::table::{Cells, Table};
 
 /// A figure that a row may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -150,6 +150,13 @@ impl Figures {
     }
 }
 
+impl Table {
+    /// What a row says was measured.
+    pub fn figures(&self, row: usize) -> Figures {
+        Figures::measured(self.row(row))
+    }
+}
+
 /// The quantile of sorted values by linear interpolation between order statistics, as `numpy.percentile` takes it and
 /// `vllm bench serve` with it (type 7 of Hyndman & Fan, The American Statistician 50, 1996).
 pub(crate) fn quantile_of_sorted(values: &[f64], share: f64) -> f64 {
@@ -160,7 +167,7 @@ pub(crate) fn quantile_of_sorted(values: &[f64], share: f64) -> f64 {
 }
 
 /// The median; `None` of nothing.
-pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     (!values.is_empty()).then(|| quantile_of_sorted(&values, 0.5))
 }

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `table` | cells of a CSV file by column name |
 //! | `names` | the catalogue's model for a name as collectors write it |
+//! | `selection` | rows by the values of their columns; rows of one kind of server |
 //! | `server` | columns to the configuration of an engine |
 //! | `session`, `requests`, `recorded` | which rows one server ran, and what it was sent |
 //! | `replay` | the simulation |
@@ -24,16 +25,20 @@ mod peers;
 mod recorded;
 mod replay;
 mod requests;
+mod selection;
 mod server;
 mod session;
 mod table;
 mod validation;
 
-pub use figures::{Figures, METRICS, Metric, SUMMARISED};
+pub use figures::{Figures, METRICS, Metric, SUMMARISED, median};
 pub use names::{ModelName, known_model};
 pub use peers::{PeerError, Peers};
 pub use replay::{Record, Replay, simulate};
+pub use selection::Condition;
 pub use server::{MeasuredServer, StepTimeChoice, minor_version};
 pub use session::{Session, Skipped, Stage, sessions};
 pub use table::{Table, TableError};
-pub use validation::{Compared, RowResult, SummaryLine, Validation, ape_percent, validate};
+pub use validation::{
+    Compared, RowResult, SummaryLine, Validation, ape_percent, validate, validate_sessions,
+};

@@ -44,11 +44,14 @@ pub struct Replay {
     pub records: Vec<Record>,
     /// Origin of the step times, in words.
     pub step_time: String,
+    /// Most requests that ran at once.
+    pub most_running: u32,
 }
 
 struct Keeper<'a> {
     stages: &'a [usize],
     records: Vec<Option<Record>>,
+    most_running: u32,
 }
 
 impl Observer for Keeper<'_> {
@@ -74,7 +77,9 @@ impl Observer for Keeper<'_> {
         });
     }
 
-    fn gauges(&mut self, _replica: u32, _now: SimTime, _gauges: EngineGauges) {}
+    fn gauges(&mut self, _replica: u32, _now: SimTime, gauges: EngineGauges) {
+        self.most_running = self.most_running.max(gauges.num_running);
+    }
 }
 
 /// Simulates a session with at most `most` requests of each stage.
@@ -88,10 +93,12 @@ pub fn simulate(
     most: usize,
 ) -> Result<Replay, String> {
     let (config, step_time) = session.server.config(choice, efficiencies)?;
-    Ok(Replay { records: play(session, &config, most)?, step_time })
+    let (records, most_running) = play(session, &config, most)?;
+    Ok(Replay { records, step_time, most_running })
 }
 
-fn play(session: &Session, config: &SimulationConfig, most: usize) -> Result<Vec<Record>, String> {
+/// Its requests, and the most of them that ran at once.
+fn play(session: &Session, config: &SimulationConfig, most: usize) -> Result<(Vec<Record>, u32), String> {
     let mut sent: BTreeMap<usize, usize> = BTreeMap::new();
     let mut taken = |stage: usize| {
         let of_stage = sent.entry(stage).or_default();
@@ -100,7 +107,7 @@ fn play(session: &Session, config: &SimulationConfig, most: usize) -> Result<Vec
     };
     let requests = session.load.requests.iter().filter(|(stage, _)| taken(*stage));
     let (stages, specs): (Vec<usize>, Vec<_>) = requests.cloned().unzip();
-    let keeper = Keeper { stages: &stages, records: vec![None; stages.len()] };
+    let keeper = Keeper { stages: &stages, records: vec![None; stages.len()], most_running: 0 };
     let stream = Box::new(specs.into_iter().map(Ok));
     let workload: Box<dyn Workload + Send> = match session.load.limit {
         Some(limit) => Box::new(ConcurrencyLimited::new(stream, limit)),
@@ -112,12 +119,13 @@ fn play(session: &Session, config: &SimulationConfig, most: usize) -> Result<Vec
         return Err(format!("the simulated server stalls: {stalled:?}"));
     }
     let rejected = |record: &&Record| record.status == RequestStatus::Rejected;
+    let most_running = keeper.most_running;
     let records: Vec<Record> = keeper.records.into_iter().flatten().collect();
     match records.iter().find(rejected) {
         Some(record) => Err(format!(
             "a request of {} prompt tokens is refused: it is longer than the server's context or KV cache",
             record.prompt_tokens
         )),
-        None => Ok(records),
+        None => Ok((records, most_running)),
     }
 }

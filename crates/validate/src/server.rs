@@ -50,9 +50,9 @@ pub struct MeasuredServer {
     pub sorts_logits: bool,
     /// Whether latencies were taken in the engine, without client and front end.
     pub is_server_side: bool,
-    replicas: u32,
     /// Minor version of vLLM; `None` where the row does not say.
-    minor: Option<u32>,
+    pub minor: Option<u32>,
+    replicas: u32,
     max_num_seqs: Option<u32>,
     max_num_batched_tokens: Option<u32>,
     max_model_len: Option<u32>,
@@ -190,20 +190,23 @@ impl MeasuredServer {
         u32::try_from(blocks).map_err(|error| format!("{blocks} KV blocks: {error}"))
     }
 
-    /// The calibrated profile of this very server: another precision, or an engine that schedules otherwise, has other
-    /// step times.
+    /// The calibrated profile of this very server.
     fn profile<'a>(&self, choice: StepTimeChoice<'a>) -> Option<&'a Profile> {
+        choice.0.iter().find(|profile| self.is_of(profile))
+    }
+
+    /// Whether a profile is of this very server: another precision, or an engine that schedules otherwise, has other step
+    /// times.
+    pub fn is_of(&self, profile: &Profile) -> bool {
         let as_published = catalog::model(&self.model.name)
             .is_ok_and(|model| model.weight_precision == self.model.weight_precision);
-        let is_of_server = |profile: &&Profile| {
-            let minor = minor_version(&profile.engine_version);
-            let is_async = minor.is_none_or(|minor| minor >= FIRST_ASYNCHRONOUS_MINOR);
-            profile.gpu == self.gpu.name
-                && profile.model == self.model.name
-                && profile.tensor_parallel_size == self.tensor_parallel_size
-                && is_async == self.async_scheduling
-        };
-        choice.0.iter().find(is_of_server).filter(|_| as_published)
+        let minor = minor_version(&profile.engine_version);
+        let is_async = minor.is_none_or(|minor| minor >= FIRST_ASYNCHRONOUS_MINOR);
+        profile.gpu == self.gpu.name
+            && profile.model == self.model.name
+            && profile.tensor_parallel_size == self.tensor_parallel_size
+            && is_async == self.async_scheduling
+            && as_published
     }
 
     fn profile_steps(&self, profile: &Profile, config: &SimulationConfig) -> Result<StepTimeModel, String> {

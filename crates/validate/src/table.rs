@@ -29,6 +29,26 @@ pub enum TableError {
         /// The column.
         column: &'static str,
     },
+    /// A condition on a column that is not there.
+    #[error("{}: it has no column `{column}`: its columns are {columns}", path.display())]
+    NoSuchColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// Those that are there.
+        columns: String,
+    },
+    /// Conditions that no row meets.
+    #[error("{}: no row with {conditions}: {found}", path.display())]
+    NoRow {
+        /// The file.
+        path: PathBuf,
+        /// The conditions.
+        conditions: String,
+        /// Values that the columns have.
+        found: String,
+    },
 }
 
 /// A CSV file in memory.
@@ -72,6 +92,23 @@ impl Table {
         let of = |row: &usize| belongs(self.row(*row).text("experiment"), self.row(*row).text("model"));
         let rows = (0..self.len()).filter(of).map(|row| self.rows[row].clone()).collect();
         Self { path: self.path.clone(), columns: self.columns.clone(), rows }
+    }
+
+    /// These rows, in their order, as a table at the same place.
+    #[must_use]
+    pub fn of_rows(&self, rows: &[usize]) -> Self {
+        let rows = rows.iter().filter_map(|&row| self.rows.get(row).cloned()).collect();
+        Self { path: self.path.clone(), columns: self.columns.clone(), rows }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Names of the columns, in their order.
+    pub(crate) fn columns(&self) -> &[String] {
+        &self.columns
     }
 
     /// Number of rows.

@@ -32,6 +32,9 @@ pub struct Compared {
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RowResult {
+    /// Its place in the table, from 0.
+    #[serde(skip)]
+    pub row: usize,
     /// The experiment.
     pub experiment: String,
     /// The stage.
@@ -81,7 +84,7 @@ pub struct SummaryLine {
 pub struct Validation {
     /// Errors by group and figure; the group `all` comes first.
     pub summary: Vec<SummaryLine>,
-    /// Every row of the table, in its order.
+    /// Rows of the table, in its order.
     pub rows: Vec<RowResult>,
 }
 
@@ -92,7 +95,17 @@ pub fn validate(
     choice: StepTimeChoice<'_>,
     efficiencies: &Efficiencies,
 ) -> Validation {
-    let sessions = sessions(table);
+    validate_sessions(table, &sessions(table), peers, choice, efficiencies)
+}
+
+/// As [`validate`], of these sessions of the table alone.
+pub fn validate_sessions(
+    table: &Table,
+    sessions: &[Result<Session, Skipped>],
+    peers: &Peers,
+    choice: StepTimeChoice<'_>,
+    efficiencies: &Efficiencies,
+) -> Validation {
     let replays: Vec<Result<Replay, String>> = sessions
         .par_iter()
         .map(|session| match session {
@@ -130,6 +143,7 @@ fn skip(
 /// A row without results.
 fn named(cells: Cells<'_>) -> RowResult {
     RowResult {
+        row: cells.index,
         experiment: cells.text("experiment").to_owned(),
         stage: cells.text("stage").to_owned(),
         gpu: cells.text("gpu").to_owned(),

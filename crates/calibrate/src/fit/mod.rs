@@ -8,6 +8,7 @@
 //! | `identify` | what the steps cannot tell apart |
 //! | `blocks` | blocks of neighbouring steps: bootstrap and hold-out |
 //! | `residuals` | how far the model is from the steps, by kind of step |
+//! | `join` | what whole servers tell and steps do not |
 //!
 //! A term that the steps cannot identify is taken from `physics` (a datasheet estimate) where the caller has one, and
 //! the result says so.
@@ -15,6 +16,7 @@
 mod blocks;
 mod gram;
 mod identify;
+mod join;
 mod nnls;
 pub(crate) mod plot;
 mod residuals;
@@ -33,6 +35,7 @@ pub use terms::Term;
 pub(crate) use terms::predict;
 use terms::{PS_PER_S, TERMS, Vector};
 
+use crate::matching::Match;
 use crate::steps::{MeasuredStep, StepLog};
 
 /// Fewest steps that are fitted.
@@ -57,6 +60,8 @@ pub struct FitOptions {
     pub given: Vec<(Term, u64)>,
     /// Where the values of terms come from that the steps cannot identify.
     pub physics: Option<LinearCoefficients>,
+    /// Terms that are taken from `physics` whatever the steps say.
+    pub from_physics: Vec<Term>,
     /// Resamples of the bootstrap.
     pub replicates: u32,
     /// Seed of the bootstrap.
@@ -97,6 +102,8 @@ pub enum ParameterSource {
     Physics,
     /// The user.
     Given,
+    /// Whole servers, by simulating them.
+    Matched,
     /// Nothing: no step has any of it, and there is no estimate. Zero.
     Nothing,
 }
@@ -143,6 +150,9 @@ pub struct Fit {
     pub down_weighted: f64,
     /// Resamples behind the standard errors.
     pub replicates: u32,
+    /// What was taken from whole servers instead ([`Fit::with_matched`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matched: Option<Match>,
 }
 
 /// Fits the model to the steps of all logs.
@@ -179,6 +189,7 @@ pub fn fit(logs: &[&StepLog], options: &FitOptions) -> Result<Fit, FitError> {
         left_out,
         down_weighted,
         replicates: options.replicates,
+        matched: None,
     })
 }
 
@@ -233,6 +244,11 @@ fn choose(gram: &Gram, options: &FitOptions, identification: &Identification) ->
         choice.fix(term, value_ps, ParameterSource::Given);
     }
     let physics = |term: Term| options.physics.as_ref().map(|physics| term.of(physics));
+    for &term in &options.from_physics {
+        if let Some(value_ps) = physics(term).filter(|_| choice.free[term as usize]) {
+            choice.fix(term, value_ps, ParameterSource::Physics);
+        }
+    }
     for &term in &identification.absent {
         if choice.free[term as usize] {
             match physics(term) {

@@ -75,6 +75,21 @@ impl Term {
     }
 }
 
+impl Term {
+    /// Its place among the coefficients (ps).
+    pub(super) fn of_mut(self, coefficients: &mut LinearCoefficients) -> &mut u64 {
+        match self {
+            Self::Base => &mut coefficients.base_ps,
+            Self::PrefillToken => &mut coefficients.per_prefill_token_ps,
+            Self::PrefillContextToken => &mut coefficients.per_prefill_context_token_ps,
+            Self::PrefillAttention => &mut coefficients.per_prefill_attention_ps,
+            Self::DecodeSeq => &mut coefficients.per_decode_seq_ps,
+            Self::DecodeContextToken => &mut coefficients.per_decode_context_token_ps,
+            Self::NewSeq => &mut coefficients.per_new_seq_ps,
+        }
+    }
+}
+
 /// A value for each term.
 pub(crate) type Vector = [f64; TERMS];
 

@@ -1,6 +1,6 @@
 //! Parameters behind requests come back through a simulator: here a queue of one server, one request at a time.
 
-use kendall_calibrate::{Guess, MatchError, MeasuredRequest, Simulate, match_requests};
+use kendall_calibrate::{Guess, MatchError, MeasuredRequest, Simulate, Target, latencies, match_latencies};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng};
 
@@ -12,7 +12,13 @@ struct OneAtATime {
 }
 
 impl Simulate for OneAtATime {
-    fn simulate(&mut self, values: &[f64]) -> Result<Vec<MeasuredRequest>, String> {
+    fn simulate(&mut self, values: &[f64]) -> Result<Vec<Option<f64>>, String> {
+        self.answers(values).map(|answers| latencies(&answers))
+    }
+}
+
+impl OneAtATime {
+    fn answers(&self, values: &[f64]) -> Result<Vec<MeasuredRequest>, String> {
         let &[front_end_s, per_prompt_token_s, step_s] = values else {
             return Err("three parameters".to_owned());
         };
@@ -75,8 +81,8 @@ fn guesses(values: [f64; 3]) -> Vec<Guess> {
 #[test]
 fn parameters_come_back_from_far_guesses() {
     let mut simulator = OneAtATime { requests: requests(200, 0.5), noise: 0.0 };
-    let measured = simulator.simulate(&TRUTH).unwrap();
-    let found = match_requests(&measured, &guesses([0.02, 20e-6, 0.03]), &mut simulator).unwrap();
+    let measured = Target::of_requests(&simulator.answers(&TRUTH).unwrap());
+    let found = match_latencies(&measured, &guesses([0.02, 20e-6, 0.03]), &mut simulator).unwrap();
     assert!(found.converged, "{found:?}");
     for (parameter, truth) in found.parameters.iter().zip(TRUTH) {
         assert!((parameter.value / truth - 1.0).abs() < 1e-3, "{parameter:?} against {truth}");
@@ -86,10 +92,10 @@ fn parameters_come_back_from_far_guesses() {
 
 #[test]
 fn with_noise_they_come_back_within_their_errors() {
-    let mut server = OneAtATime { requests: requests(400, 0.3), noise: 0.1 };
-    let measured = server.simulate(&TRUTH).unwrap();
+    let server = OneAtATime { requests: requests(400, 0.3), noise: 0.1 };
+    let measured = Target::of_requests(&server.answers(&TRUTH).unwrap());
     let mut simulator = OneAtATime { noise: 0.0, ..server };
-    let found = match_requests(&measured, &guesses([0.004, 100e-6, 0.008]), &mut simulator).unwrap();
+    let found = match_latencies(&measured, &guesses([0.004, 100e-6, 0.008]), &mut simulator).unwrap();
     for (parameter, truth) in found.parameters.iter().zip(TRUTH) {
         let z = (parameter.value - truth) / parameter.std_error;
         assert!(z.abs() < 4.0 && parameter.std_error < 0.1 * truth, "{parameter:?} against {truth}: z {z}");
@@ -103,13 +109,13 @@ fn with_noise_they_come_back_within_their_errors() {
 fn a_parameter_without_effect_is_infinitely_uncertain() {
     struct Ignores(OneAtATime);
     impl Simulate for Ignores {
-        fn simulate(&mut self, values: &[f64]) -> Result<Vec<MeasuredRequest>, String> {
+        fn simulate(&mut self, values: &[f64]) -> Result<Vec<Option<f64>>, String> {
             self.0.simulate(&[TRUTH[0], TRUTH[1], values[0]])
         }
     }
-    let mut server = OneAtATime { requests: requests(100, 0.5), noise: 0.0 };
-    let measured = server.simulate(&TRUTH).unwrap();
-    let found = match_requests(
+    let server = OneAtATime { requests: requests(100, 0.5), noise: 0.0 };
+    let measured = Target::of_requests(&server.answers(&TRUTH).unwrap());
+    let found = match_latencies(
         &measured,
         &[
             Guess { name: "step_s".to_owned(), value: 0.02, spread: None },
@@ -125,17 +131,60 @@ fn a_parameter_without_effect_is_infinitely_uncertain() {
     );
 }
 
+/// Where one kind of latency cannot be met together with another, the one with the smaller tolerance is met.
+#[test]
+fn a_latency_with_a_small_tolerance_counts_more() {
+    struct Once;
+    impl Simulate for Once {
+        fn simulate(&mut self, values: &[f64]) -> Result<Vec<Option<f64>>, String> {
+            Ok(vec![Some(values[0]); 4])
+        }
+    }
+    let guess = [Guess { name: "latency_s".to_owned(), value: 1.0, spread: None }];
+    let found = |tolerance: f64| {
+        let target = |seconds, tolerance| Target { seconds: Some(seconds), tolerance };
+        let measured = [target(1.0, tolerance), target(1.1, 0.1), target(1.0, tolerance), target(1.1, 0.1)];
+        match_latencies(&measured, &guess, &mut Once).unwrap()
+    };
+    // The weighted mean of logarithms: 1 and 4 parts.
+    let (alike, strict) = (found(0.1), found(0.05));
+    assert!((alike.parameters[0].value - 1.1_f64.sqrt()).abs() < 1e-4, "{alike:?}");
+    assert!((strict.parameters[0].value - libm::pow(1.1, 0.2)).abs() < 2e-3, "{strict:?}");
+    // Errors are those of the latencies, whatever the tolerances.
+    assert!((alike.rms - 0.5 * libm::log(1.1)).abs() < 1e-6, "{alike:?}");
+}
+
+/// What the latencies say no more of than the guess did, and what only together they tell, is named.
+#[test]
+fn what_cannot_be_told_is_named() {
+    struct Sum;
+    impl Simulate for Sum {
+        fn simulate(&mut self, values: &[f64]) -> Result<Vec<Option<f64>>, String> {
+            Ok((0..20).map(|k| Some((values[0] + values[1]) * (1.0 + 0.01 * f64::from(k % 3)))).collect())
+        }
+    }
+    let guess = |name: &str, value| Guess { name: name.to_owned(), value, spread: Some(0.5) };
+    let guesses = [guess("a_s", 1.0), guess("b_s", 1.0), guess("unused_s", 1.0)];
+    let measured: Vec<Target> =
+        (0..20).map(|k| Target { seconds: Some(3.0 + 0.1 * f64::from(k % 2)), tolerance: 0.1 }).collect();
+    let untold = match_latencies(&measured, &guesses, &mut Sum).unwrap().untold(&guesses);
+    assert_eq!(untold.parameters, ["unused_s"]);
+    assert_eq!(untold.alike.len(), 1, "{untold:?}");
+    assert_eq!(untold.alike[0].parameters, ["a_s", "b_s"]);
+    assert!(untold.alike[0].correlation < -0.95, "{untold:?}");
+}
+
 #[test]
 fn faults_are_said() {
     let mut server = OneAtATime { requests: requests(10, 0.5), noise: 0.0 };
-    let measured = server.simulate(&TRUTH).unwrap();
-    let zero = match_requests(&measured, &guesses([0.0, 1e-6, 0.01]), &mut server).unwrap_err();
+    let measured = Target::of_requests(&server.answers(&TRUTH).unwrap());
+    let zero = match_latencies(&measured, &guesses([0.0, 1e-6, 0.01]), &mut server).unwrap_err();
     assert_eq!(zero.to_string(), "front_end_s begins at 0; expected a number above zero");
-    let failed = match_requests(&measured, &guesses(TRUTH)[..2], &mut server).unwrap_err();
+    let failed = match_latencies(&measured, &guesses(TRUTH)[..2], &mut server).unwrap_err();
     assert_eq!(failed, MatchError::Simulation("three parameters".to_owned()));
-    let unequal = match_requests(&measured[..5], &guesses(TRUTH), &mut server).unwrap_err();
-    assert_eq!(unequal, MatchError::Unequal { simulated: 10, measured: 5 });
-    let blank = vec![MeasuredRequest::default(); 10];
-    let too_few = match_requests(&blank, &guesses(TRUTH), &mut server).unwrap_err();
+    let unequal = match_latencies(&measured[..5], &guesses(TRUTH), &mut server).unwrap_err();
+    assert_eq!(unequal, MatchError::Unequal { simulated: 20, measured: 5 });
+    let blank = Target::of_requests(&vec![MeasuredRequest::default(); 10]);
+    let too_few = match_latencies(&blank, &guesses(TRUTH), &mut server).unwrap_err();
     assert_eq!(too_few, MatchError::TooFew { found: 0, parameters: 3 });
 }

@@ -26,6 +26,7 @@ fn the_catalogue_reads_the_profile_that_was_written() {
         front_end_std_error_ms: Some(0.25),
         front_end_source: "given".to_owned(),
         fitted_on: "a \"quoted\" file\nof two lines".to_owned(),
+        rows_met: None,
     };
     let text = profile_toml(&facts, &fitted).unwrap();
     let read: File = toml::from_str(&text).expect("the catalogue's form");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use kendall_validate::Condition;
 
 use super::values::{not_negative, threads};
 
@@ -12,6 +13,8 @@ Examples:
   kendall calibrate steps.csv --gpu H100 --model Qwen/Qwen3-14B --out profile.toml
   kendall calibrate steps.csv alone.json --gpu A10G --model Qwen/Qwen2.5-1.5B-Instruct
   kendall calibrate requests.csv --server server.toml --out profile.toml
+  kendall calibrate --rows servers.csv --where gpu=A10G --out profile.toml
+  kendall calibrate steps.csv --rows servers.csv --where gpu=A10G --where max_num_seqs=128 --out profile.toml
   kendall calibrate --inspect result.json
 
 Formats, told by their content:
@@ -24,8 +27,23 @@ Formats, told by their content:
 Exit codes: 0 ok, 1 a file cannot be written, 2 invalid input.")]
 pub(crate) struct CalibrateArgs {
     /// Measured results: step logs, and results of load generators
-    #[arg(required = true)]
+    #[arg(required_unless_present = "rows")]
     pub measured: Vec<PathBuf>,
+    /// Fit by simulating rows of this table of measured servers (CSV, columns in docs/validate.md) and matching their mean and
+    /// p99 TTFT, mean TPOT and mean E2E. Without measured files: factors on the roofline. With step logs: step times linear in
+    /// the batch; what the steps tell comes from them, and the base of a step, the front end, and what no step tells from the
+    /// rows
+    #[arg(long, value_name = "TABLE",
+        conflicts_with_all = ["server", "inspect", "gpu", "model", "engine_version", "tensor_parallel_size"])]
+    pub rows: Option<PathBuf>,
+    /// Of --rows, fit those with this value of a column, for instance `max_num_seqs=128`; may be repeated: of one column any
+    /// of its values, of several columns each
+    #[arg(long = "where", value_name = "COLUMN=VALUE", requires = "rows")]
+    pub conditions: Vec<Condition>,
+    /// Of the other rows of the same GPU, model and version, hold out those with this value of a column [default: all]; may be
+    /// repeated
+    #[arg(long, value_name = "COLUMN=VALUE", requires = "rows")]
+    pub hold_out: Vec<Condition>,
     /// Fit by replaying the measured requests on the server of this scenario, where there are no steps: its `[server]` says
     /// GPU, model and limits. Fitted are the first 70 % of the requests; the others are held out
     #[arg(long, value_name = "SCENARIO", conflicts_with_all = ["fix", "plot"])]
@@ -36,7 +54,7 @@ pub(crate) struct CalibrateArgs {
     /// Write the profile (TOML) of the form that the catalogue reads
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Write a plot of the residuals (SVG)
+    /// Write a plot of the residuals (SVG); with --rows, of predicted against measured latencies
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
     /// GPU of the measured server [default: what the step log says]

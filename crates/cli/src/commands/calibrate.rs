@@ -25,17 +25,15 @@ pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<ExitCode, Failure> {
         print(&if args.json { format!("{:#}\n", json!({ "runs": runs })) } else { text::runs(&runs) })?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(table) = &args.rows {
+        return super::calibrate_rows::calibrate(args, table, &runs);
+    }
     if let Some(scenario) = &args.server {
         return super::calibrate_replay::calibrate(args, scenario, &runs);
     }
     let logs = logs(&runs)?;
     let server = server(args, &logs)?;
-    let options = FitOptions {
-        given: given(&args.fix)?,
-        physics: physics(&server),
-        replicates: args.replicates,
-        seed: args.seed,
-    };
+    let options = options(args, &server)?;
     let logs: Vec<&StepLog> = logs.iter().collect();
     let fitted = fit(&logs, &options).map_err(|error| Failure::Invalid(error.to_string()))?;
     let measured: Vec<&Measured> = runs.iter().collect();
@@ -64,8 +62,18 @@ pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+pub(super) fn options(args: &CalibrateArgs, server: &ServerFacts) -> Result<FitOptions, Failure> {
+    Ok(FitOptions {
+        given: given(&args.fix)?,
+        physics: physics(server),
+        from_physics: Vec::new(),
+        replicates: args.replicates,
+        seed: args.seed,
+    })
+}
+
 /// The steps of step logs, and those that requests show by being alone on the server.
-fn logs(runs: &[Measured]) -> Result<Vec<StepLog>, Failure> {
+pub(super) fn logs(runs: &[Measured]) -> Result<Vec<StepLog>, Failure> {
     let logs: Vec<StepLog> = runs
         .iter()
         .map(|run| run.steps.clone().unwrap_or_else(|| solo_steps(run)))
@@ -84,7 +92,7 @@ fn logs(runs: &[Measured]) -> Result<Vec<StepLog>, Failure> {
 }
 
 /// The user's word first, then the logs', which must agree.
-fn server(args: &CalibrateArgs, logs: &[StepLog]) -> Result<ServerFacts, Failure> {
+pub(super) fn server(args: &CalibrateArgs, logs: &[StepLog]) -> Result<ServerFacts, Failure> {
     Ok(ServerFacts {
         gpu: agreed("--gpu", args.gpu.as_ref(), logs.iter().map(|log| log.server.gpu.as_ref()))?,
         model: agreed("--model", args.model.as_ref(), logs.iter().map(|log| log.server.model.as_ref()))?,
@@ -186,11 +194,12 @@ pub(super) fn described(args: &CalibrateArgs, server: &ServerFacts, runs: &[Meas
         front_end_std_error_ms: None,
         front_end_source: String::new(),
         fitted_on: text::fitted_on(runs),
+        rows_met: None,
     }
 }
 
 /// A profile names its server: without one nothing could ever find it.
-fn write_profile(path: &Path, facts: &ProfileFacts, fitted: &Fit) -> Result<(), Failure> {
+pub(super) fn write_profile(path: &Path, facts: &ProfileFacts, fitted: &Fit) -> Result<(), Failure> {
     for (flag, value) in [("--gpu", &facts.gpu), ("--model", &facts.model)] {
         if value == "unknown" {
             return Err(Failure::Invalid(format!(
@@ -207,7 +216,7 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
 }
 
-fn json(
+pub(super) fn json(
     runs: &[Measured],
     server: &ServerFacts,
     options: &FitOptions,

@@ -75,6 +75,7 @@ pub(super) fn calibrate(
         ..described(args, &server, runs)
     };
     let profile = matched_profile(
+        "requests",
         &facts,
         fitted.corrections,
         &rounded(&fitted.front_end),
@@ -95,7 +96,7 @@ pub(super) fn calibrate(
 }
 
 /// Microseconds and nanoseconds: less is not known.
-fn rounded(of: &FrontEndTimes) -> FrontEndTimes {
+pub(super) fn rounded(of: &FrontEndTimes) -> FrontEndTimes {
     let thousandths = |value: f64| (value * 1e3).round() / 1e3;
     FrontEndTimes {
         receipt_ms: thousandths(of.receipt_ms),
@@ -122,34 +123,9 @@ fn residuals(fit: &RequestFit) -> String {
 fn report(runs: &[Measured], fit: &RequestFit, name: &str) -> String {
     let mut out =
         format!("Measured\n  {}\n\nParameters of {name}, by replaying the requests\n", text::fitted_on(runs));
-    for parameter in &fit.matched.parameters {
-        let name = parameter.name.as_str();
-        let of_front_end = [("_ms", "ms"), ("_us_per_token", "us a token")];
-        let timed = of_front_end.iter().find_map(|(end, unit)| Some((name.strip_suffix(end)?, *unit)));
-        let (key, unit) = timed.unwrap_or((name, "of the roofline"));
-        let _ = writeln!(
-            out,
-            "  {key:<20} {:>8.4} {unit}, standard error {:.4}",
-            parameter.value, parameter.std_error
-        );
-    }
-    let rest = if fit.matched.converged { "came to rest" } else { "did not come to rest" };
-    let _ = writeln!(
-        out,
-        "  {} simulations; the search {rest}. Each factor begins at 1 and stays near it where the \
-         requests do not tell it",
-        fit.matched.simulations
-    );
+    out.push_str(&text::factors(&fit.matched, "the requests"));
     let _ = writeln!(out, "\nErrors\n  {}", residuals(fit));
-    let range = &fit.range;
-    let _ = writeln!(
-        out,
-        "\nRange: {} to {} decoding sequences, {} to {} tokens of context, up to {} prompt tokens a step",
-        range.min_decode_seqs,
-        range.max_decode_seqs,
-        range.min_context_tokens,
-        range.max_context_tokens,
-        range.max_prefill_tokens
-    );
+    out.push('\n');
+    out.push_str(&text::range(&fit.range));
     out
 }

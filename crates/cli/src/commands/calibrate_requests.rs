@@ -3,7 +3,9 @@
 //! Residuals are of groups of requests that follow one another: when within a step a request arrives decides its own
 //! TTFT as much as the parameters do, and averages out over a group.
 
-use kendall_calibrate::{Guess, Match, Measured, MeasuredRequest, Simulate, match_requests};
+use kendall_calibrate::{
+    Guess, Match, Measured, MeasuredRequest, Simulate, Target, latencies, match_latencies,
+};
 use kendall_des::{SimDuration, SimTime};
 use kendall_serving::catalog::ProfileRange;
 use kendall_serving::step_time::roofline::{Corrections, FrontEndTimes};
@@ -17,8 +19,8 @@ use serde::Serialize;
 const GROUP: usize = 50;
 
 /// How far a part of the roofline may be off, and how far the front end, as standard deviations of logarithms.
-const SPREAD: f64 = 0.25;
-const FRONT_END_SPREAD: f64 = 1.0;
+pub(super) const SPREAD: f64 = 0.25;
+pub(super) const FRONT_END_SPREAD: f64 = 1.0;
 
 /// Share of the requests, from the first on, that are fitted; the others are held out.
 const FITTED_SHARE: f64 = 0.7;
@@ -67,20 +69,27 @@ pub(crate) fn fit_requests(
 ) -> Result<RequestFit, String> {
     let replay = |run: &&Measured| Replay::new(run, config, steps, front_end);
     let mut replays = runs.iter().map(replay).collect::<Result<Vec<_>, _>>()?;
-    let guess = |name: &str, value, spread| Guess { name: name.to_owned(), value, spread: Some(spread) };
-    let mut guesses: Vec<Guess> = Corrections::KEYS.iter().map(|key| guess(key, 1.0, SPREAD)).collect();
-    for (key, value) in FRONT_END.into_iter().zip([front_end.tokenising_us_per_token, front_end.receipt_ms]) {
-        guesses.push(guess(key, value.max(0.01), FRONT_END_SPREAD));
-    }
+    let guesses = roofline_guesses(front_end);
     let measured: Vec<MeasuredRequest> =
         replays.iter().flat_map(|replay| replay.groups(&replay.measured)).collect();
-    let matched = match_requests(&measured, &guesses, &mut All { replays: &mut replays })
+    let targets = Target::of_requests(&measured);
+    let matched = match_latencies(&targets, &guesses, &mut All { replays: &mut replays })
         .map_err(|error| error.to_string())?;
     let values: Vec<f64> = matched.parameters.iter().map(|parameter| parameter.value).collect();
     let (corrections, front_end) = of_values(&values, front_end)?;
     let hold_out = hold_out(&mut replays, &values)?;
     let fitted = replays.iter().map(|replay| replay.fitted).sum();
     Ok(RequestFit { matched, corrections, front_end, fitted, hold_out, range: range(&replays) })
+}
+
+/// The factors on a roofline, and the front end after them.
+pub(super) fn roofline_guesses(front_end: &FrontEndTimes) -> Vec<Guess> {
+    let guess = |name: &str, value, spread| Guess { name: name.to_owned(), value, spread: Some(spread) };
+    let mut guesses: Vec<Guess> = Corrections::KEYS.iter().map(|key| guess(key, 1.0, SPREAD)).collect();
+    for (key, value) in FRONT_END.into_iter().zip([front_end.tokenising_us_per_token, front_end.receipt_ms]) {
+        guesses.push(guess(key, value.max(0.01), FRONT_END_SPREAD));
+    }
+    guesses
 }
 
 /// Parameter values in the order of the guesses.
@@ -106,7 +115,6 @@ struct Replay {
     measured: Vec<MeasuredRequest>,
     fitted: usize,
     most_running: u64,
-    longest_prompt: u64,
 }
 
 impl Replay {
@@ -127,9 +135,8 @@ impl Replay {
         let specs = measured.iter().map(|request| spec(request).map_err(|e| format!("{}: {e}", run.file)));
         let specs = specs.collect::<Result<Vec<_>, _>>()?;
         let fitted = (specs.len() as f64 * FITTED_SHARE) as usize;
-        let longest_prompt = specs.iter().map(|spec| u64::from(spec.num_prompt_tokens)).max().unwrap_or(0);
         let (config, steps, front_end) = (config.clone(), steps.clone(), front_end.clone());
-        Ok(Self { config, steps, front_end, specs, measured, fitted, most_running: 0, longest_prompt })
+        Ok(Self { config, steps, front_end, specs, measured, fitted, most_running: 0 })
     }
 
     fn simulate(&mut self, values: &[f64]) -> Result<Vec<MeasuredRequest>, String> {
@@ -173,13 +180,13 @@ struct All<'a> {
 }
 
 impl Simulate for All<'_> {
-    fn simulate(&mut self, values: &[f64]) -> Result<Vec<MeasuredRequest>, String> {
+    fn simulate(&mut self, values: &[f64]) -> Result<Vec<Option<f64>>, String> {
         let mut groups = Vec::new();
         for replay in self.replays.iter_mut() {
             let simulated = replay.simulate(values)?;
             groups.extend(replay.groups(&simulated));
         }
-        Ok(groups)
+        Ok(latencies(&groups))
     }
 }
 
@@ -207,15 +214,25 @@ fn hold_out(replays: &mut [Replay], values: &[f64]) -> Result<HoldOut, String> {
 }
 
 fn range(replays: &[Replay]) -> ProfileRange {
-    let specs = || replays.iter().flat_map(|replay| &replay.specs);
-    let prompt = |spec: &RequestSpec| u64::from(spec.num_prompt_tokens);
+    let specs = replays.iter().flat_map(|replay| &replay.specs);
     let budget = replays.iter().map(|replay| u64::from(replay.config.engine.max_num_batched_tokens)).max();
-    let longest = replays.iter().map(|replay| replay.longest_prompt).max().unwrap_or(0);
+    let most_running = replays.iter().map(|replay| replay.most_running).max().unwrap_or(1);
+    range_of(specs, most_running, budget)
+}
+
+/// Where requests lie that ran at most so many at once, under a budget of prompt tokens a step.
+pub(super) fn range_of<'a>(
+    specs: impl Iterator<Item = &'a RequestSpec> + Clone,
+    most_running: u64,
+    budget: Option<u64>,
+) -> ProfileRange {
+    let prompt = |spec: &RequestSpec| u64::from(spec.num_prompt_tokens);
+    let longest = specs.clone().map(prompt).max().unwrap_or(0);
     ProfileRange {
         min_decode_seqs: 1,
-        max_decode_seqs: replays.iter().map(|replay| replay.most_running).max().unwrap_or(1),
-        min_context_tokens: specs().map(prompt).min().unwrap_or(0),
-        max_context_tokens: specs().map(|spec| prompt(spec) + u64::from(spec.max_tokens)).max().unwrap_or(0),
+        max_decode_seqs: most_running,
+        min_context_tokens: specs.clone().map(prompt).min().unwrap_or(0),
+        max_context_tokens: specs.map(|spec| prompt(spec) + u64::from(spec.max_tokens)).max().unwrap_or(0),
         max_prefill_tokens: longest.min(budget.unwrap_or(longest)),
     }
 }

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 use kendall_calibrate::fit::{Fit, Residuals};
-use kendall_calibrate::{Measured, ProfileFacts, Statistic, SummaryOrigin, remark, solo_steps};
+use kendall_calibrate::{Match, Measured, ProfileFacts, Statistic, SummaryOrigin, remark, solo_steps};
+use kendall_serving::catalog::ProfileRange;
 
 /// `--inspect`: what the files say.
 pub(crate) fn runs(runs: &[Measured]) -> String {
@@ -104,7 +105,8 @@ pub(crate) fn report(runs: &[Measured], fit: &Fit, physics_known: bool, facts: &
     let _ = writeln!(text, "\nCoefficients of {} on {}", facts.model, facts.gpu);
     indented(&mut text, &coefficients(fit));
     let _ = writeln!(text, "  front end {:.3} ms ({})", facts.front_end_overhead_ms, facts.front_end_source);
-    let _ = writeln!(text, "\nErrors on steps that were held out ({})", fit.hold_out_by);
+    let of_steps = fit.matched.as_ref().map_or("", |_| ", of the fit to steps alone");
+    let _ = writeln!(text, "\nErrors on steps that were held out ({}){of_steps}", fit.hold_out_by);
     indented(&mut text, &errors(&fit.hold_out));
     let all = &fit.residuals.all;
     let _ = writeln!(
@@ -156,6 +158,42 @@ fn errors(residuals: &Residuals) -> Table {
     table
 }
 
+/// Factors on the roofline and the front end that were matched to `what`.
+pub(crate) fn factors(matched: &Match, what: &str) -> String {
+    let mut text = String::new();
+    for parameter in &matched.parameters {
+        let name = parameter.name.as_str();
+        let of_front_end = [("_ms", "ms"), ("_us_per_token", "us a token")];
+        let timed = of_front_end.iter().find_map(|(end, unit)| Some((name.strip_suffix(end)?, *unit)));
+        let (key, unit) = timed.unwrap_or((name, "of the roofline"));
+        let _ = writeln!(
+            text,
+            "  {key:<20} {:>8.4} {unit}, standard error {:.4}",
+            parameter.value, parameter.std_error
+        );
+    }
+    let rest = if matched.converged { "came to rest" } else { "did not come to rest" };
+    let _ = writeln!(
+        text,
+        "  {} simulations; the search {rest}. Each factor begins at 1 and stays near it where \
+         {what} do not tell it",
+        matched.simulations
+    );
+    text
+}
+
+/// Where whole servers were measured.
+pub(crate) fn range(range: &ProfileRange) -> String {
+    format!(
+        "Range: {} to {} decoding sequences, {} to {} tokens of context, up to {} prompt tokens a step\n",
+        range.min_decode_seqs,
+        range.max_decode_seqs,
+        range.min_context_tokens,
+        range.max_context_tokens,
+        range.max_prefill_tokens
+    )
+}
+
 fn limits(text: &mut String, fit: &Fit, physics_known: bool) {
     let range = &fit.range;
     let _ = writeln!(
@@ -204,7 +242,7 @@ pub(crate) fn fitted_on(runs: &[Measured]) -> String {
     format!("{}. kendall calibrate", words.collect::<Vec<_>>().join("; "))
 }
 
-fn table(header: &[&str]) -> Table {
+pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
@@ -217,7 +255,7 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-fn indented(text: &mut String, table: &Table) {
+pub(crate) fn indented(text: &mut String, table: &Table) {
     for line in table.trim_fmt().lines() {
         let _ = writeln!(text, "  {}", line.trim_end());
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use kendall_report::{Colours, scatter};
 use kendall_serving::catalog::Profile;
 use kendall_serving::step_time::roofline::Efficiencies;
-use kendall_validate::{Peers, StepTimeChoice, Table, Validation, validate as compare};
+use kendall_validate::{Peers, RowResult, StepTimeChoice, Table, Validation, validate as compare};
 
 use super::report::write_page;
 use super::validate_text as text;
@@ -29,7 +29,7 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<ExitCode, Failure> {
     let pool = pool.map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))?;
     let validation = pool.install(|| compare(&table, &peers, choice, Efficiencies::built_in()));
     if let Some(path) = &args.plot {
-        write_plot(path, &validation)?;
+        write_plot(path, &validation.rows)?;
     }
     let json = to_json(args, &validation)?;
     if let Some(path) = &args.report {
@@ -56,10 +56,11 @@ fn peers(args: &ValidateArgs) -> Result<Peers, Failure> {
     Peers::read(path).map_err(|error| Failure::Invalid(error.to_string()))
 }
 
-fn write_plot(path: &Path, validation: &Validation) -> Result<(), Failure> {
+/// Predicted against measured means of the rows that count.
+pub(super) fn write_plot(path: &Path, rows: &[RowResult]) -> Result<(), Failure> {
     let series = [("ttft_mean", "mean TTFT"), ("tpot_mean", "mean TPOT"), ("e2e_mean", "mean E2E")];
     let series = series.map(|(metric, label)| {
-        let counted = validation.rows.iter().filter(|row| row.counted);
+        let counted = rows.iter().filter(|row| row.counted);
         let pair = |compared: &kendall_validate::Compared| Some((compared.measured?, compared.predicted));
         let pairs = counted.filter_map(|row| pair(row.metrics.get(metric)?));
         (label, pairs.filter(|&(measured, predicted)| measured > 0.0 && predicted > 0.0).collect())

@@ -14,6 +14,7 @@
 //! | `determinism` | equal input, equal bytes |
 //! | `figures` | `requests.csv` and `steps.csv` against `summary.json` |
 //! | `calibrate` | measured results: a profile, or a message |
+//! | `calibrate_rows` | profiles from tables of measured servers |
 //! | `model_config` | a model from its `config.json`, an fp8 KV cache |
 //! | `built_in` | schema, catalogue, quick start, scenarios |
 //! | `theory` | `kendall theory check`: counts, exit codes, messages |
@@ -29,6 +30,7 @@
 mod azure;
 mod built_in;
 mod calibrate;
+mod calibrate_rows;
 mod capacity;
 mod changes;
 mod determinism;

@@ -95,6 +95,19 @@ fn lower_root(matrix: &[Vec<f64>]) -> Vec<Vec<f64>> {
     root
 }
 
+impl Profile {
+    /// Sets a parameter by its key among those of a [`Covariance`], in its unit (ps, ms, us, factors); coefficients are
+    /// rounded to whole picoseconds. Returns whether the profile has such a parameter.
+    pub fn set(&mut self, key: &str, value: f64) -> bool {
+        match slot(self, key) {
+            Some(Slot::Ps(ps)) => *ps = libm::round(value.max(0.0)) as u64,
+            Some(Slot::Time(slot) | Slot::Factor(slot)) => *slot = value,
+            None => return false,
+        }
+        true
+    }
+}
+
 /// A parameter in its unit.
 enum Slot<'a> {
     Ps(&'a mut u64),
@@ -171,6 +184,19 @@ mod tests {
         let given = covariance(vec![vec![1e6, 1e3], vec![1e3, 1.0]]);
         let (base_ps, front_end_ms) = moved(&given, &[2.0, 7.0], 5_000);
         assert!(base_ps == 7_000 && (front_end_ms - 12.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn parameters_are_set_by_their_keys() {
+        let mut linear = profile(1);
+        assert!(linear.set("base_ps", 7.6e9 + 0.4) && linear.set(FRONT_END, 6.5));
+        assert_eq!(linear.coefficients.expect("linear").base_ps, 7_600_000_000);
+        assert!((linear.front_end_overhead_ms - 6.5).abs() < 1e-12);
+        assert!(!linear.set("fixed", 1.0), "a linear profile has no factors");
+        (linear.coefficients, linear.corrections) =
+            (None, Some(crate::step_time::roofline::Corrections::default()));
+        assert!(linear.set("tokens", 1.25) && !linear.set("base_ps", 1.0));
+        assert!((linear.corrections.expect("factors").tokens - 1.25).abs() < 1e-12);
     }
 
     #[test]

@@ -1,22 +1,48 @@
-//! Parameters from requests alone: simulated requests are matched to measured ones by least squares.
+//! Parameters from latencies alone, of requests or of whole runs: simulated ones are matched to measured ones by least squares.
 //!
 //! The caller brings the simulator ([`Simulate`]): this crate knows no scenario. The minimiser is Levenberg and
 //! Marquardt's damped Gauss-Newton method (Marquardt, SIAM Journal 11, 1963) in the logarithms of the parameters, which
 //! keeps them positive and makes one step size fit milliseconds and picoseconds alike, with derivatives by central
-//! differences. Residuals are logarithms of simulated over measured TTFT and TPOT, request by request, bounded by
-//! Huber's weights: what a replayed request meets is a matter of the arrivals, but single stalls are not.
+//! differences. Residuals are logarithms of simulated over measured latencies, bounded by Huber's weights: what a
+//! replayed request meets is a matter of the arrivals, but single stalls are not.
+
+mod untold;
 
 use serde::Serialize;
 
+pub use untold::{Alike, Untold};
+
 use crate::measured::MeasuredRequest;
 
-/// A simulator of the measured run: same arrivals, same lengths, as many requests in the same order.
+/// A simulator of the measured runs: same arrivals, same lengths, as many latencies in the same order.
 pub trait Simulate {
-    /// Simulates with these parameter values, in the order in which they were named.
+    /// The latencies (s) with these parameter values, which come in the order in which they were named; `None` where
+    /// there is none.
     ///
     /// # Errors
     /// Why it cannot, in words.
-    fn simulate(&mut self, values: &[f64]) -> Result<Vec<MeasuredRequest>, String>;
+    fn simulate(&mut self, values: &[f64]) -> Result<Vec<Option<f64>>, String>;
+}
+
+/// A latency that is to be met.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Target {
+    /// What was measured (s); `None` where it was not.
+    pub seconds: Option<f64>,
+    /// The relative error that counts as much as such an error of another latency. Only ratios matter.
+    pub tolerance: f64,
+}
+
+impl Target {
+    /// TTFT and TPOT of every request, each counting alike.
+    pub fn of_requests(requests: &[MeasuredRequest]) -> Vec<Self> {
+        latencies(requests).into_iter().map(|seconds| Self { seconds, tolerance: 1.0 }).collect()
+    }
+}
+
+/// TTFT and TPOT of every request (s), in the order of [`Target::of_requests`].
+pub fn latencies(requests: &[MeasuredRequest]) -> Vec<Option<f64>> {
+    requests.iter().flat_map(|request| [request.ttft_s, request.tpot_s()]).collect()
 }
 
 /// A parameter to be found, positive, with a first guess.
@@ -38,8 +64,8 @@ pub struct Matched {
     pub name: String,
     /// Value.
     pub value: f64,
-    /// Standard error from the curvature at the minimum, as if requests were independent; infinite where the requests
-    /// do not depend on the parameter.
+    /// Standard error from the curvature at the minimum, as if latencies were independent; infinite where they do not
+    /// depend on the parameter.
     pub std_error: f64,
 }
 
@@ -52,7 +78,7 @@ pub struct Match {
     pub covariance: Vec<Vec<f64>>,
     /// Root mean square of the residuals: about the relative error of a typical latency.
     pub rms: f64,
-    /// Residuals: up to two a request.
+    /// Residuals: latencies that both sides have.
     pub residuals: usize,
     /// Simulations that it took.
     pub simulations: usize,
@@ -74,8 +100,8 @@ pub enum MatchError {
     /// The simulator failed.
     #[error("the simulation failed: {0}")]
     Simulation(String),
-    /// The simulator does not answer for the measured requests.
-    #[error("{simulated} requests were simulated for {measured} measured ones; expected as many")]
+    /// The simulator does not answer for what was measured.
+    #[error("{simulated} latencies were simulated for {measured} measured ones; expected as many")]
     Unequal {
         /// How many were simulated.
         simulated: usize,
@@ -84,7 +110,8 @@ pub enum MatchError {
     },
     /// Nothing to compare.
     #[error(
-        "{found} latencies to compare; expected more than the {parameters} parameters: give requests with TTFT or TPOT"
+        "{found} latencies to compare; expected more than the {parameters} parameters: give more requests or rows with TTFT and \
+         TPOT"
     )]
     TooFew {
         /// Latencies that both sides have.
@@ -104,12 +131,12 @@ const HUBER: f64 = 1.345;
 /// Largest step of a logarithm in one round: a factor of e.
 const LARGEST_STEP: f64 = 1.0;
 
-/// Finds the parameters under which the simulation is nearest to the measured requests.
+/// Finds the parameters under which the simulation is nearest to what was measured.
 ///
 /// # Errors
 /// [`MatchError`] for a guess that is not positive, a simulation that fails, or too few latencies.
-pub fn match_requests(
-    measured: &[MeasuredRequest],
+pub fn match_latencies(
+    measured: &[Target],
     guesses: &[Guess],
     simulator: &mut dyn Simulate,
 ) -> Result<Match, MatchError> {
@@ -153,11 +180,11 @@ pub fn match_requests(
     Ok(problem.result(guesses, &logs, &residuals, &jacobian, converged))
 }
 
-/// One residual a latency; `None` where one side lacks it.
+/// One residual a latency, over its tolerance; `None` where one side lacks it.
 type Residuals = Vec<Option<f64>>;
 
 struct Problem<'a> {
-    measured: &'a [MeasuredRequest],
+    measured: &'a [Target],
     simulator: &'a mut dyn Simulate,
     simulations: usize,
 }
@@ -170,12 +197,12 @@ impl Problem<'_> {
         if simulated.len() != self.measured.len() {
             return Err(MatchError::Unequal { simulated: simulated.len(), measured: self.measured.len() });
         }
-        let ratio = |simulated: Option<f64>, measured: Option<f64>| {
-            let (simulated, measured) = (simulated?, measured?);
-            (simulated > 0.0 && measured > 0.0).then(|| libm::log(simulated / measured))
+        let residual = |(simulated, target): (Option<f64>, &Target)| {
+            let (simulated, measured) = (simulated?, target.seconds?);
+            let both = simulated > 0.0 && measured > 0.0;
+            both.then(|| libm::log(simulated / measured) / target.tolerance)
         };
-        let pairs = simulated.iter().zip(self.measured);
-        Ok(pairs.flat_map(|(s, m)| [ratio(s.ttft_s, m.ttft_s), ratio(s.tpot_s(), m.tpot_s())]).collect())
+        Ok(simulated.into_iter().zip(self.measured).map(residual).collect())
     }
 
     /// Derivatives of each residual by each parameter's logarithm.
@@ -230,7 +257,8 @@ impl Problem<'_> {
             value,
             std_error: libm::sqrt(covariance[i][i]),
         });
-        let rms = libm::sqrt(residuals.iter().flatten().map(|r| r * r).sum::<f64>() / count as f64);
+        let errors = residuals.iter().zip(self.measured).filter_map(|(r, of)| Some((*r)? * of.tolerance));
+        let rms = libm::sqrt(errors.map(|error| error * error).sum::<f64>() / count as f64);
         Match {
             parameters: parameters.collect(),
             covariance,
