@@ -28,6 +28,7 @@ HELD_OUT = [
     ("h100-qwen3-14b-rate-agg-6rps-vanilla", "0"),
     ("h100-qwen3-14b-tenants-1T-agg-2rps-vanilla", "0"),
     ("h100-qwen3-14b-w5-agg18", "0"),
+    *((f"ee384s-a10g-B64-g0.9-r{rate}", "0") for rate in ("0.5", 1, 2, 3, 4, 5, 6, 8)),
 ]
 # Metric, title, largest median that the project allows itself (%).
 CALIBRATED = [
@@ -70,7 +71,7 @@ def calibrated(study, measured, folder):
     done = subprocess.run([script, measured, study.kendall, folder], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{script}: {done.stderr}")
-    profiles = sorted(pathlib.Path(folder).glob("h100-*.toml"))
+    profiles = sorted(pathlib.Path(folder).glob("*-tp[0-9].toml"))
     options = [word for profile in profiles for word in ("--profile", str(profile))]
     rows = rows_by_name(study.json_of("validate", f"{measured}/e2e_measured.csv", *options))
     held_out = [rows[name] for name in HELD_OUT]
