@@ -65,6 +65,8 @@ pub(crate) struct StudyProgress {
 pub(crate) enum Counts {
     Requests,
     Runs,
+    /// Searches of some runs each.
+    Searches,
 }
 
 impl StudyProgress {
@@ -75,6 +77,8 @@ impl StudyProgress {
             (Counts::Requests, _) => None,
             (Counts::Runs, Some(_)) => Some("{bar:40} {human_pos}/{human_len} runs, {eta} left"),
             (Counts::Runs, None) => Some("{spinner} {human_pos} runs"),
+            (Counts::Searches, Some(_)) => Some("{bar:40} {human_pos}/{human_len} draws played, {eta} left"),
+            (Counts::Searches, None) => Some("{spinner} {human_pos} draws played"),
         };
         if let Some(Ok(style)) = style.map(ProgressStyle::with_template) {
             bar.set_style(style);
@@ -104,6 +108,12 @@ impl Watch for StudyProgress {
 
     fn finished(&self) {
         if self.counts == Counts::Runs {
+            self.bar.inc(1);
+        }
+    }
+
+    fn settled(&self) {
+        if self.counts == Counts::Searches {
             self.bar.inc(1);
         }
     }

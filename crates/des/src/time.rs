@@ -118,6 +118,15 @@ impl SimDuration {
             None => None,
         }
     }
+
+    /// So many times as long, or `None` beyond the horizon.
+    #[inline]
+    pub const fn checked_mul(self, factor: u64) -> Option<Self> {
+        match self.0.checked_mul(factor) {
+            Some(ps) => Some(Self(ps)),
+            None => None,
+        }
+    }
 }
 
 impl SimTime {

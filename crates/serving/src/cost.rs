@@ -84,4 +84,13 @@ mod tests {
         assert!((idle.joules_per_output_token / cost.joules_per_output_token - IDLE_SHARE).abs() < 1e-12);
         assert_eq!(CostModel { gpu, gpus: 1 }.of(1.0, 0, 1.0), None);
     }
+
+    #[test]
+    fn without_a_price_there_is_no_cost_and_still_an_energy() {
+        let priced = crate::catalog::gpu("A10G").expect("in the catalogue");
+        let gpu = crate::catalog::Gpu { price_usd_per_hour: None, price_source: None, ..priced.clone() };
+        let cost = CostModel { gpu: &gpu, gpus: 1 }.of(1.0, 100, 1.0).expect("tokens");
+        assert_eq!((cost.usd_per_million_output_tokens, cost.price_usd_per_gpu_hour), (None, None));
+        assert!((cost.joules_per_output_token - 3.0).abs() < 1e-12, "300 W for a second, over 100 tokens");
+    }
 }

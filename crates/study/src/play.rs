@@ -24,6 +24,9 @@ pub trait Watch: Sync {
     /// A run ended.
     fn finished(&self) {}
 
+    /// One of several searches, each of some runs, came to its end.
+    fn settled(&self) {}
+
     /// Whether a user lost patience.
     fn wants_to_stop(&self) -> bool {
         false

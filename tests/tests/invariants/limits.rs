@@ -20,6 +20,8 @@ property! {
         played.tape.steps.iter().try_for_each(|step| {
             rows_keep_the_limits(&scenario, step)?;
             admissions_keep_the_limits(&scenario, step)?;
+            let caches = scenario.config.engine.enable_prefix_caching;
+            prop_assert!(caches || step.shape.shared_tokens == 0, "shared without a prefix cache");
             shape_sums_the_rows(step)
         })
     }

@@ -21,14 +21,14 @@ const TTFT_WEIGHT: f64 = 0.4;
 const STEPS_WEIGHT: f64 = 0.7;
 
 /// Guesses in the order of [`slots`], made before any fit: microseconds of small kernels and of Python, no loss of
-/// clocks but a tenth under sustained load, and the front end of the A10G servers.
-const PRIOR: [f64; 9] = [300.0, 10.0, 5.0, 0.4, 10.0, 100.0, 1.0, 0.1, 10.0];
+/// clocks but a tenth under sustained load, half of the shared blocks out of the cache, and the front end of the A10G servers.
+const PRIOR: [f64; 10] = [300.0, 10.0, 5.0, 0.4, 10.0, 100.0, 1.0, 0.1, 0.5, 10.0];
 
 /// Guesses in the order of [`synchronous_slots`].
 const SYNCHRONOUS_PRIOR: [f64; 2] = [500.0, 30.0];
 
 /// Parameters in the order of a point.
-fn slots(engine: &mut Engine) -> [&mut f64; 9] {
+fn slots(engine: &mut Engine) -> [&mut f64; 10] {
     let Engine {
         step_us,
         layer_us,
@@ -38,6 +38,7 @@ fn slots(engine: &mut Engine) -> [&mut f64; 9] {
         workers_us,
         sustained_compute,
         power_limit_loss,
+        shared_from_cache,
         front_end_ms,
         ..
     } = engine;
@@ -50,6 +51,7 @@ fn slots(engine: &mut Engine) -> [&mut f64; 9] {
         workers_us,
         sustained_compute,
         power_limit_loss,
+        shared_from_cache,
         front_end_ms,
     ]
 }

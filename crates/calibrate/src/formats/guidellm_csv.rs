@@ -5,7 +5,7 @@
 
 use csv::StringRecord;
 
-use super::Format;
+use super::{Format, ends_with_a_line};
 use crate::error::{ReadError, ReadErrorKind, quoted};
 use crate::measured::{CaveatKind, Measured};
 use crate::number::{AMOUNT, amount};
@@ -21,6 +21,7 @@ pub(crate) fn recognises(first_line: &str) -> bool {
 }
 
 pub(crate) fn read(file: &str, text: &str) -> Result<Vec<Measured>, ReadError> {
+    ends_with_a_line(file, "CSV", text.as_bytes())?;
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let mut rows = Vec::new();
     for row in reader.records() {

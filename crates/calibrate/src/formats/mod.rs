@@ -174,6 +174,7 @@ pub fn read_bytes(file: &str, bytes: &[u8]) -> Result<Vec<Measured>, ReadError> 
         },
         Content::JsonLines(lines) => read_lines(file, lines),
         Content::Yaml(value) if llmd_report::recognises(value) => {
+            ends_with_a_line(file, "YAML", bytes)?;
             llmd_report::read(file, &root(file, Format::LlmdReport, None, value))
         }
         Content::Yaml(value) => Err(unrecognised(file, value)),
@@ -181,6 +182,15 @@ pub fn read_bytes(file: &str, bytes: &[u8]) -> Result<Vec<Measured>, ReadError> 
         Content::Prometheus(text) => prometheus::read(file, text),
     }?;
     Ok(runs.into_iter().map(Measured::finished).collect())
+}
+
+/// Tools end the last line of a table or a report. A number at the end of a cut one may have lost digits and still be a
+/// number, so that it is refused.
+pub(crate) fn ends_with_a_line(file: &str, what: &'static str, bytes: &[u8]) -> Result<(), ReadError> {
+    if bytes.ends_with(b"\n") {
+        return Ok(());
+    }
+    Err(ReadError::whole(file, ReadErrorKind::Truncated { what }))
 }
 
 /// Whether a JSON value is of a format.

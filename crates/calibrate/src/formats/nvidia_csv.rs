@@ -4,8 +4,8 @@
 //! Traps: the unit is in the metric's name; genai-perf rounds to two decimals; "Inter Token Latency" is one mean a
 //! request and is vLLM's TPOT.
 
-use super::Format;
 use super::statistics::percent_of;
+use super::{Format, ends_with_a_line};
 use crate::error::{ReadError, ReadErrorKind, quoted};
 use crate::measured::Measured;
 use crate::number::{AMOUNT, amount};
@@ -16,6 +16,7 @@ pub(crate) fn recognises(first_line: &str) -> bool {
 }
 
 pub(crate) fn read(file: &str, text: &str) -> Result<Measured, ReadError> {
+    ends_with_a_line(file, "CSV", text.as_bytes())?;
     let mut run = Measured::new(file, Format::NvidiaSummary);
     let mut summary = MeasuredSummary::default();
     let mut header: Vec<String> = Vec::new();
@@ -37,7 +38,7 @@ pub(crate) fn read(file: &str, text: &str) -> Result<Measured, ReadError> {
         let expected = "aggregates of latencies".to_owned();
         return Err(ReadError::whole(file, ReadErrorKind::Missing { field, expected, remedy }));
     }
-    summary.duration_s = ratio(summary.completed, summary.request_throughput_per_s);
+    summary.duration_s = summary.duration_s.or(ratio(summary.completed, summary.request_throughput_per_s));
     run.summary = summary;
     Ok(run)
 }
@@ -61,6 +62,9 @@ fn read_line(line: &Line<'_>, summary: &mut MeasuredSummary) -> Result<(), ReadE
         "Request Throughput (per sec)" | "Request Throughput (requests/sec)" => {
             summary.request_throughput_per_s = line.value()?;
         }
+        "Benchmark Duration (sec)" => summary.duration_s = line.value()?,
+        "Total Usage Prompt Tokens (tokens)" => summary.prompt_tokens = line.value()?.map(|n| n as u64),
+        "Total Usage Completion Tokens (tokens)" => summary.output_tokens = line.value()?.map(|n| n as u64),
         "Output Token Throughput (tokens/sec)" => summary.output_throughput_per_s = line.value()?,
         _ => {}
     }

@@ -1,5 +1,5 @@
 //! The long mode: mutates the files of one format after another for `KENDALL_FUZZ_SECONDS` each (60 by default), on as
-//! many threads as there are. Not run by default:
+//! many threads as there are; `KENDALL_FUZZ_FORMATS=Aibrix,OwnCsv` fuzzes these alone. Not run by default:
 //! `cargo test -p kendall-calibrate --release -- --ignored every_reader_survives`.
 
 use std::collections::BTreeMap;
@@ -182,7 +182,12 @@ fn every_reader_survives_for_the_given_time() {
         by_format.entry(runs(name)[0].format).or_default().push(name);
     }
     assert_eq!(by_format.len(), Format::ALL.len(), "a format without a fixture is not fuzzed");
-    let cases: Vec<_> = by_format.into_iter().collect();
+    let wanted = std::env::var("KENDALL_FUZZ_FORMATS").ok();
+    let is_wanted = |format: &Format| {
+        wanted.as_ref().is_none_or(|names| names.split(',').any(|name| name == format!("{format:?}")))
+    };
+    let cases: Vec<_> = by_format.into_iter().filter(|(format, _)| is_wanted(format)).collect();
+    assert!(!cases.is_empty(), "no format has one of these names: {wanted:?}");
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {

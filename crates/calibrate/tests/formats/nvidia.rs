@@ -26,6 +26,29 @@ fn aiperf_records_give_aiperf_s_aggregates() {
     assert!(has(&records, CaveatKind::ManyTokensPerChunk) && has(&records, CaveatKind::Failures));
 }
 
+/// aiperf states two lengths of a run and two counts of a prompt. Records, JSON and CSV say the same here: from the first send
+/// to the last answer (3.506 s, where its throughput is over 3.671 s), and the server's count (67 tokens a prompt,
+/// where the client counts 64 without the chat template).
+#[test]
+fn aiperf_s_lengths_are_the_server_s_and_its_duration_is_that_of_the_requests() {
+    let (records, json, csv) = (
+        computed(&run("aiperf/profile_export.jsonl")),
+        run("aiperf/profile_export_aiperf.json"),
+        run("aiperf/profile_export_aiperf.csv").summary,
+    );
+    assert!(
+        json.caveats.iter().any(|caveat| caveat.text.contains("3.671 s") && caveat.text.contains("3.506 s"))
+    );
+    let json = json.summary;
+    assert_eq!(json.duration_s, Some(3.506_305_792));
+    assert_eq!(json.request_throughput_per_s, Some(8.989_601_005_262_948));
+    assert!(close(records.duration_s.unwrap(), json.duration_s.unwrap(), 1e-4), "{:?}", records.duration_s);
+    assert_eq!(csv.duration_s, Some(3.51));
+    for summary in [&records, &json, &csv] {
+        assert_eq!((summary.prompt_tokens, summary.output_tokens), (Some(33 * 67), Some(33 * 33)));
+    }
+}
+
 #[test]
 fn genai_perf_chunks_give_genai_perf_s_aggregates() {
     let (chunks, stated) =

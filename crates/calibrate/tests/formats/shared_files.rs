@@ -117,3 +117,35 @@ fn vllm_on_a_real_gpu() {
         run.requests.iter().all(|request| request.gaps_s.len() == 63 && request.output_tokens == Some(64))
     );
 }
+
+/// Every result cut anywhere: an error that names the file and what to do, or (where the cut falls behind a whole line or a
+/// whole table) fewer requests; never a panic.
+#[test]
+fn a_cut_result_is_an_error_with_a_remedy_or_says_less() {
+    let Some(folder) = formats() else { return };
+    let mut found = Vec::new();
+    files(&folder, &mut found);
+    let (mut refused, mut shorter) = (0, 0);
+    for path in &found {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).expect("readable");
+        let Ok(whole) = kendall_calibrate::read_bytes(&name, &bytes) else { continue };
+        let requests = |runs: &[Measured]| runs.iter().map(|run| run.requests.len()).sum::<usize>();
+        for percent in [0, 1, 7, 33, 50, 90, 99] {
+            match kendall_calibrate::read_bytes(&name, &bytes[..bytes.len() * percent / 100]) {
+                Err(error) => {
+                    let text = error.to_string();
+                    assert!(text.contains(&name) && text.len() > name.len() + 20, "{text}");
+                    refused += 1;
+                }
+                Ok(part) => {
+                    let lines = ["csv", "jsonl", "yaml"].iter().any(|end| name.ends_with(end));
+                    assert!(lines, "{name} at {percent} %: JSON that was cut is no JSON");
+                    assert!(requests(&part) <= requests(&whole), "{name}");
+                    shorter += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 6 * shorter, "{refused} refused, {shorter} shorter");
+}

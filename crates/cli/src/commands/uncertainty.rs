@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 use kendall_serving::scenario::{ParameterUncertainty, Resolved};
-use kendall_study::capacity::{Answer, Load, Question, capacity};
 use kendall_study::{Estimate, Extent, FIGURES, Figure, Replications, Setting, Workers, replicate};
 use serde_json::json;
 
@@ -54,7 +53,7 @@ pub(crate) struct RunUncertainty {
 }
 
 /// What is known of the parameters, or why nothing is.
-fn known(resolved: &Resolved) -> Result<ParameterUncertainty, Failure> {
+pub(super) fn known(resolved: &Resolved) -> Result<ParameterUncertainty, Failure> {
     ParameterUncertainty::of(&resolved.step_time).ok_or_else(|| {
         Failure::Invalid(
             "--parameter-uncertainty: nothing is known of the errors of these step times: use a profile that `kendall calibrate \
@@ -145,76 +144,5 @@ impl RunUncertainty {
             })
             .collect();
         json!({ "source": self.words, "draws": self.draws, "confidence": self.confidence, "figures": figures })
-    }
-}
-
-/// Capacity under draws of the parameters.
-pub(crate) struct CapacityUncertainty {
-    words: String,
-    /// Middle of each draw's answer, sorted; draws without an answer are left out.
-    answers: Vec<f64>,
-    draws: u32,
-}
-
-/// Searches under draws of the parameters.
-pub(crate) fn capacity_uncertainty(
-    resolved: &Resolved,
-    question: &Question<'_>,
-    workloads: &ScenarioWorkloads<'_>,
-    workers: &Workers,
-    draws: u32,
-    seed: u64,
-) -> Result<CapacityUncertainty, Failure> {
-    let uncertainty = known(resolved)?;
-    let progress = StudyProgress::new(Counts::Runs, None, true, interrupt_flag());
-    let mut answers = Vec::new();
-    for draw in 0..draws {
-        let simulation = uncertainty.draw(question.simulation, seed, draw);
-        let asked = Question {
-            simulation: &simulation,
-            slos: question.slos,
-            find: question.find,
-            rate_per_s: question.rate_per_s,
-            confidence: question.confidence,
-            requests: question.requests,
-            resolution: question.resolution,
-            load: Load::UNCHANGED,
-            sensitivity_runs: 0,
-        };
-        let answer = capacity(&asked, workloads, workers, &progress)
-            .map_err(|error| Failure::Failed(format!("draw {draw} of the parameters: {error}")))?;
-        answers.extend(middle(&answer));
-    }
-    answers.sort_by(f64::total_cmp);
-    Ok(CapacityUncertainty { words: uncertainty.words(), answers, draws })
-}
-
-fn middle(answer: &Answer) -> Option<f64> {
-    match (answer.good, answer.bad) {
-        (Some(good), Some(bad)) => Some(f64::midpoint(good, bad)),
-        (Some(one), None) | (None, Some(one)) => Some(one),
-        (None, None) => None,
-    }
-}
-
-impl CapacityUncertainty {
-    pub(crate) fn to_text(&self, answer: &Answer) -> String {
-        let mut text = format!("\nParameters: {}; {} draws\n", self.words, self.draws);
-        if let (Some(low), Some(high)) = (self.answers.first(), self.answers.last()) {
-            let middle = middle(answer).map_or("no answer".into(), |middle| format!("{middle:.3}"));
-            let _ = writeln!(
-                text,
-                "The answer lies between {low:.3} and {high:.3} in {} of them ({middle} with the parameters as they are): sampling \
-                 error is in the ends above, this is on top of it.",
-                self.answers.len()
-            );
-        } else {
-            text.push_str("None of them has an answer.\n");
-        }
-        text
-    }
-
-    pub(crate) fn to_json(&self) -> serde_json::Value {
-        json!({ "source": self.words, "draws": self.draws, "answers": self.answers })
     }
 }

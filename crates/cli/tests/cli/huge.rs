@@ -147,6 +147,16 @@ fn kv_blocks_of_all_replicas_fit_in_memory() {
         .succeeds();
 }
 
+/// A second for each token of a prompt is allowed, and a prompt of a hundred million of them is years.
+#[test]
+fn tokenising_beyond_the_horizon_ends_the_run() {
+    let bench = Bench::new();
+    let long = "workload.prompt_tokens={dist=\"constant\",tokens=100000000}";
+    let outcome = bench.quickstart(&["server.tokenising_us_per_token=1_000_000", long]);
+    outcome.fails(1, &["beyond the simulated horizon of 213 days"]);
+    assert_eq!(bench.results(), [""; 0]);
+}
+
 /// A coefficient in the wrong unit makes steps of hours: refused. Steps of minutes run out of simulated time.
 #[test]
 fn steps_are_shorter_than_an_hour() {

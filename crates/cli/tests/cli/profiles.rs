@@ -158,6 +158,10 @@ fn capacity_under_draws_is_wider_than_without() {
     let answers = json["parameter_uncertainty"]["answers"].as_array().expect("answers");
     assert_eq!(answers.len(), 3, "{json:#}");
     assert!(answers[0].as_f64() < answers[2].as_f64(), "{answers:?}");
+    // What is printed beside them has the sampling error too.
+    let interval = json["parameter_uncertainty"]["interval"].as_array().expect("two ends");
+    assert!(interval[0].as_f64() < answers[0].as_f64(), "{interval:?}");
+    assert!(answers[2].as_f64() < interval[1].as_f64(), "{interval:?}");
 }
 
 #[test]

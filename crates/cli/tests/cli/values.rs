@@ -104,9 +104,16 @@ fn shares_are_shares() {
 
 #[test]
 fn times_are_times() {
-    for overhead in ["-1", "nan", "1e12"] {
-        let change = format!("server.front_end_overhead_ms={overhead}");
-        refused(&[&change], &["`server.front_end_overhead_ms`", "between 0 ms and an hour"]);
+    for (key, range, too_much) in [
+        ("front_end_overhead_ms", "between 0 ms and an hour", "3_600_001"),
+        ("cold_start_ms", "between 0 ms and an hour", "3_600_001"),
+        ("tokenising_us_per_token", "between 0 us and a second (1,000,000 us)", "1_000_001"),
+        ("streaming_us_per_token", "between 0 us and a second (1,000,000 us)", "1_000_001"),
+    ] {
+        for (value, shown) in [("-1", "-1: "), ("nan", "NaN: "), ("inf", "inf: "), (too_much, "0001: ")] {
+            let change = format!("server.{key}={value}");
+            refused(&[&change], &[&format!("`server.{key}`: "), shown, range]);
+        }
     }
     for limit in ["0", "-5", "nan", "inf"] {
         let change = format!("slo.goodput.ttft_ms={limit}");

@@ -152,6 +152,7 @@ fn without_chunks(step: &BatchShape, own: &BatchShape) -> BatchShape {
     BatchShape {
         decode_seqs: step.decode_seqs,
         decode_context_tokens: step.decode_context_tokens,
+        shared_tokens: step.shared_tokens,
         new_seqs: own.new_seqs,
         prefill_tokens: own.prefill_tokens,
         prefill_context_tokens: own.prefill_context_tokens,

@@ -55,7 +55,10 @@ impl Engine {
     fn decode_times(&self, count: u64, behind: u64) -> Progression {
         let num_rows = self.cohort.num_rows;
         let (without_context, per_token) = self.step_time.decode_ps(num_rows);
-        let first = without_context + per_token * (self.cohort.context - num_rows * behind);
+        let context = self.cohort.context - num_rows * behind;
+        // Nobody comes or leaves, and new blocks are of one sequence: what is shared stays as it is.
+        let saved = self.step_time.shared_token_ps() * self.kv.shared_tokens().min(context);
+        let first = without_context + per_token * context - saved;
         let growth = per_token * num_rows;
         Progression { first: SimDuration::from_ps(first), growth: SimDuration::from_ps(growth), count }
     }

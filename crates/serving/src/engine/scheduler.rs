@@ -81,6 +81,7 @@ impl Engine {
             self.dissolve_cohort(in_flight);
             self.schedule_one_by_one(now, output);
         }
+        output.shape.shared_tokens = self.kv.shared_tokens();
         self.count_batch();
     }
 

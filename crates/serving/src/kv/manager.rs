@@ -106,6 +106,11 @@ impl KvCacheManager {
         self.held_blocks
     }
 
+    /// Tokens in blocks that are held by more than one request, once for each holder but the first.
+    pub(crate) fn shared_tokens(&self) -> u64 {
+        (self.held_blocks - u64::from(self.num_used())) * u64::from(self.block_size)
+    }
+
     /// Whether only the number of blocks is kept, not which they are.
     pub(crate) fn counts_only(&self) -> bool {
         matches!(self.pool, Pool::Counted { .. })
@@ -261,7 +266,17 @@ impl KvCacheManager {
                 format!("{num_free} free and {held} held blocks are not the {} usable ones", self.num_usable),
             ),
             Pool::Counted { .. } => Ok(()),
-            Pool::Blocks(pool) => pool.check(holders.map(|holder| holder.table.as_slice())),
+            Pool::Blocks(pool) => {
+                let repeats: u64 =
+                    (1..=self.num_usable).map(|id| u64::from(pool.ref_cnt(id).saturating_sub(1))).sum();
+                if repeats * u64::from(self.block_size) != self.shared_tokens() {
+                    return Err(format!(
+                        "{repeats} blocks are held once more, {} tokens are counted as shared",
+                        self.shared_tokens()
+                    ));
+                }
+                pool.check(holders.map(|holder| holder.table.as_slice()))
+            }
         }
     }
 }

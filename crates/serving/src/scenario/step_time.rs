@@ -201,12 +201,15 @@ pub(super) fn resolve_front_end(
     };
     let mut part = |key: &'static str, given: Option<f64>, default: f64, us: f64, note: &'static str| {
         let value = given.unwrap_or(default);
+        // What is told for each token is told in microseconds.
+        let per_token = us < MS;
+        let most = SimDuration::from_secs(if per_token { 1 } else { 3_600 });
         let time = SimDuration::from_secs_f64(value * us / 1e6)
             .ok()
-            .filter(|&time| time <= SimDuration::from_secs(3_600))
+            .filter(|&time| time <= most)
             .ok_or_else(|| {
-                let unit = if us > 1.0 { "ms" } else { "us" };
-                at(key, &format!("{value}: it must lie between 0 {unit} and an hour"))
+                let range = if per_token { "0 us and a second (1,000,000 us)" } else { "0 ms and an hour" };
+                at(key, &format!("{value}: it must lie between {range}"))
             })?;
         let source = if given.is_some() { "scenario".to_owned() } else { source.clone() };
         // A part that is not there says nothing.

@@ -51,12 +51,11 @@ impl From<SimDuration> for FrontEnd {
 }
 
 impl FrontEnd {
-    /// All of it for a prompt of so many tokens on a server that is warm and has nothing else to do.
-    ///
-    /// # Panics
-    /// Beyond the horizon of 213 days.
-    pub fn of_prompt(&self, num_tokens: u32) -> SimDuration {
-        self.receipt + self.tokenising_per_token * u64::from(num_tokens) + self.streaming
+    /// All of it for a prompt of so many tokens on a server that is warm and has nothing else to do; `None` beyond the
+    /// horizon of 213 days.
+    pub fn of_prompt(&self, num_tokens: u32) -> Option<SimDuration> {
+        let tokenising = self.tokenising_per_token.checked_mul(u64::from(num_tokens))?;
+        self.receipt.checked_add(tokenising)?.checked_add(self.streaming)
     }
 
     /// Where the `whole` time of a request in the front end went.
@@ -93,7 +92,7 @@ mod tests {
             streaming: us(100),
             cold_start: SimDuration::ZERO,
         };
-        assert_eq!(front_end.of_prompt(800), us(5_900));
+        assert_eq!(front_end.of_prompt(800), Some(us(5_900)));
         let parts = front_end.split(us(7_000), 800);
         let expected =
             FrontEndParts { receipt: us(5_000), tokenising: us(800), streaming: us(100), held_up: us(1_100) };

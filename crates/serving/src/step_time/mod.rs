@@ -62,6 +62,15 @@ impl StepTimeModel {
         }
     }
 
+    /// What a step that only decodes saves for each of its [`BatchShape::shared_tokens`] (ps).
+    #[inline]
+    pub fn shared_token_ps(&self) -> u64 {
+        match self {
+            Self::Roofline(steps) => steps.shared_token_ps(),
+            Self::Linear(_) | Self::Curve(_) => 0,
+        }
+    }
+
     /// Coefficients of steps that are never longer than this model's: for bounds on what a server can do.
     pub fn at_least(&self) -> LinearCoefficients {
         match self {

@@ -20,6 +20,9 @@ pub struct BatchShape {
     pub decode_seqs: u64,
     /// Sum of their context lengths after the step.
     pub decode_context_tokens: u64,
+    /// Tokens in blocks that another sequence of the engine holds too, once for each holder but the first: their keys and values
+    /// may be found in a cache of the GPU. Only the [`super::RooflineSteps`] see them.
+    pub shared_tokens: u64,
     /// Sequences that were admitted in this step.
     pub new_seqs: u64,
     /// Sequences of the batch that compute nothing in this step. Only the [`super::CurveSteps`] see them.

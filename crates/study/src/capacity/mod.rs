@@ -5,6 +5,7 @@
 //! whole answer; what lies between was not decided. A rate above the analytic load bound is infeasible without
 //! simulating it. Every point meets the same customers, replication by replication, at another pace.
 
+mod draws;
 mod load;
 mod search;
 mod sensitivity;
@@ -12,6 +13,7 @@ mod slo;
 mod trial;
 mod witness;
 
+pub use draws::{DRAW_RUNS, Moved, capacity_of_draws};
 pub use load::{Load, Loaded, Tail};
 pub use sensitivity::Sensitivity;
 pub use slo::{DEFAULT_GOODPUT, Latency, Slo, SloError, parse_slos};
@@ -21,7 +23,7 @@ pub use witness::Pressure;
 use kendall_serving::{SimulationConfig, SimulationError};
 use serde::Serialize;
 
-use crate::offered_load::{SAMPLE, offered_load};
+use crate::offered_load::{OfferedLoad, SAMPLE, offered_load};
 use crate::parallel::Workers;
 use crate::play::{RunError, Watch, Workloads};
 
@@ -133,10 +135,25 @@ pub fn capacity<W: Workloads>(
     workers: &Workers,
     watch: &impl Watch,
 ) -> Result<Answer, CapacityError<W::Error>> {
-    let open = || workloads.open(0).map_err(RunError::Workload);
+    let (bench, sampled) = bench(question, workloads, workers, watch)?;
+    let mut answer = search::search(question, &bench, sampled.rate_per_s, sampled.bound_per_s)?;
+    if question.sensitivity_runs > 0 && matches!(answer.ending, Ending::Found) {
+        answer.sensitivity = sensitivity::table(question, &bench, &sampled, &answer)?;
+    }
+    Ok(answer)
+}
+
+/// What the points of a question share, and what its workload asks of the server.
+fn bench<'a, W: Workloads, T: Watch>(
+    question: &Question<'a>,
+    workloads: &'a W,
+    workers: &'a Workers,
+    watch: &'a T,
+) -> Result<(Bench<'a, W, T>, OfferedLoad), CapacityError<W::Error>> {
+    let open = workloads.open(0).map_err(RunError::Workload)?;
     let single = SimulationConfig { replicas: 1, ..question.simulation.clone() };
     let config = if question.find == Find::Replicas { &single } else { question.simulation };
-    let sampled = offered_load(config, open()?, question.rate_per_s, SAMPLE)
+    let sampled = offered_load(config, open, question.rate_per_s, SAMPLE)
         .map_err(|error| RunError::Simulation(SimulationError::Workload(error)))?;
     if sampled.rate_per_s.is_none() && question.find != Find::Concurrency {
         return Err(CapacityError::NoRate);
@@ -155,9 +172,5 @@ pub fn capacity<W: Workloads>(
     // Conversations and retries make more requests than the workload begins with.
     let alone = bench.evidence(&search::at(question, Find::Concurrency, 1.0, None), 0)?;
     bench.window = Window::of(alone.departed.max(question.requests));
-    let mut answer = search::search(question, &bench, sampled.rate_per_s, sampled.bound_per_s)?;
-    if question.sensitivity_runs > 0 && matches!(answer.ending, Ending::Found) {
-        answer.sensitivity = sensitivity::table(question, &bench, &sampled, &answer)?;
-    }
-    Ok(answer)
+    Ok((bench, sampled))
 }

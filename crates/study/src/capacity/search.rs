@@ -12,7 +12,7 @@ use crate::play::{RunError, Watch, Workloads};
 const MAX_SEATS: u64 = 4;
 
 /// Most replicas that are tried.
-const MAX_REPLICAS: u64 = 10_000;
+pub(super) const MAX_REPLICAS: u64 = 10_000;
 
 /// Highest rate that is tried where nothing bounds it (1/s).
 const MAX_RATE: f64 = 1e6;
@@ -146,7 +146,6 @@ fn outwards(
     native_rate: Option<f64>,
     last: Option<&Trial>,
 ) -> Option<f64> {
-    let engine = &question.simulation.engine;
     match question.find {
         Find::Rate => match (bracket.good, bracket.bad) {
             (_, None) => {
@@ -161,9 +160,7 @@ fn outwards(
             (Some(_), Some(_)) => None,
         },
         Find::Concurrency => {
-            let seats = u64::from(engine.max_num_seqs) * u64::from(question.simulation.replicas);
-            // A run must be long against the number of clients.
-            let most = (MAX_SEATS * seats).min(question.requests / 10).max(2) as f64;
+            let most = most_clients(question);
             match (bracket.good, bracket.bad, bracket.open) {
                 (Some(good), None, None) if good < most => Some((2.0 * good).min(most)),
                 (Some(good), None, Some((_, near_bad))) if near_bad.max(good) < most => {
@@ -178,6 +175,12 @@ fn outwards(
             (next <= MAX_REPLICAS as f64).then_some(next)
         }
     }
+}
+
+/// Most clients that are tried: a run must be long against their number.
+pub(super) fn most_clients(question: &Question<'_>) -> f64 {
+    let seats = u64::from(question.simulation.engine.max_num_seqs) * u64::from(question.simulation.replicas);
+    (MAX_SEATS * seats).min(question.requests / 10).max(2) as f64
 }
 
 /// The server and load of a point.

@@ -1,5 +1,6 @@
 //! `kendall capacity`
 
+mod draws;
 mod text;
 
 use std::process::ExitCode;
@@ -23,7 +24,8 @@ use crate::study::{ScenarioWorkloads, check_random, failure, is_closed, rate_per
 
 use super::report::write_page;
 use super::run::what;
-use super::uncertainty::capacity_uncertainty;
+use super::uncertainty::known;
+use draws::CapacityDraws;
 
 /// Requests of a run: at least so many ...
 const FEWEST_REQUESTS: u64 = 5_000;
@@ -38,6 +40,10 @@ pub(crate) fn capacity(args: &CapacityArgs) -> Result<ExitCode, Failure> {
     let slos = objectives(args, resolved.goodput)?;
     if file.scenario.workload.trace.is_some() {
         check_random(&file, "kendall capacity")?;
+    }
+    if args.parameter_uncertainty.is_some() {
+        // A refusal comes before the search.
+        known(&resolved)?;
     }
     let find = match args.find {
         Sought::Rate => Find::Rate,
@@ -73,18 +79,23 @@ pub(crate) fn capacity(args: &CapacityArgs) -> Result<ExitCode, Failure> {
     let workloads = ScenarioWorkloads::new(&file, seed)?;
     let answer = search(&question, &workloads, &workers, &progress);
     progress.clear();
-    let answer = answer.map_err(|error| match error {
-        CapacityError::Run(error) => failure(&file, error),
-        CapacityError::NoRate => Failure::Invalid(
-            "workload.arrivals: all requests come at once, so that there is no rate: give a process with a rate, or use \
-             --find concurrency"
-                .into(),
-        ),
-        CapacityError::TooFewRequests(_) => Failure::Invalid(format!("{error}: raise --requests")),
-    })?;
+    let answer = answer.map_err(|error| search_failure(&file, error))?;
     let uncertainty = args
         .parameter_uncertainty
-        .map(|draws| capacity_uncertainty(&resolved, &question, &workloads, &workers, draws, seed))
+        .map(|draws| {
+            CapacityDraws {
+                file: &file,
+                resolved: &resolved,
+                question: &question,
+                answer: &answer,
+                workloads: &workloads,
+                workers: &workers,
+                draws,
+                seed,
+                quiet: args.quiet,
+            }
+            .play()
+        })
         .transpose()?;
     let report = Report { file: &file, resolved: &resolved, question: &question, answer: &answer, seed };
     let mut json = report.to_json();
@@ -108,6 +119,19 @@ pub(crate) fn capacity(args: &CapacityArgs) -> Result<ExitCode, Failure> {
         report.to_text() + &uncertainty.map(|found| found.to_text(&answer)).unwrap_or_default()
     })?;
     Ok(if answer.ending == Ending::Impossible { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Why a search gave no answer, for a user.
+fn search_failure(file: &ScenarioFile, error: CapacityError<Failure>) -> Failure {
+    match error {
+        CapacityError::Run(error) => failure(file, error),
+        CapacityError::NoRate => Failure::Invalid(
+            "workload.arrivals: all requests come at once, so that there is no rate: give a process with a rate, or use \
+             --find concurrency"
+                .into(),
+        ),
+        CapacityError::TooFewRequests(_) => Failure::Invalid(format!("{error}: raise --requests")),
+    }
 }
 
 /// How the command line calls what is sought.

@@ -208,7 +208,7 @@ fn align(mut table: Table, from: usize) -> Table {
 }
 
 /// Four significant digits.
-fn number(x: f64) -> String {
+pub(super) fn number(x: f64) -> String {
     if (x - libm::round(x)).abs() < 1e-9 {
         return format!("{x:.0}");
     }

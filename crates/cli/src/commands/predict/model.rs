@@ -67,10 +67,11 @@ impl Inputs {
             law("output_tokens", workload.output_tokens.as_ref(), longest - 1)?
         };
         let replicas = resolved.simulation.replicas;
-        let (step_time, front_end_s) = (
-            &resolved.simulation.step_time,
-            resolved.simulation.front_end.of_prompt(prompt.mean() as u32).as_secs_f64(),
-        );
+        let step_time = &resolved.simulation.step_time;
+        let front_end = resolved.simulation.front_end.of_prompt(prompt.mean() as u32);
+        let front_end_s = front_end
+            .ok_or_else(|| NoModel("tokenising a prompt takes longer than the 213 days of a run".into()))?
+            .as_secs_f64();
         let loss = engine
             .zoo
             .as_ref()

@@ -127,6 +127,8 @@ pub struct Engine {
     /// multiply. A step whose products take a tenth of a second loses half of it.
     #[serde(default)]
     pub power_limit_loss: f64,
+    /// Share of the keys and values in blocks of several sequences that all but one of them find in the L2 cache.
+    pub shared_from_cache: f64,
     /// From the client's send until the engine has the request (ms).
     pub front_end_ms: f64,
 }

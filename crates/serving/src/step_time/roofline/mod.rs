@@ -4,6 +4,7 @@
 //! duration = step + tokens(prefill tokens + decode rows) + rows(decode rows + prefill chunks)
 //!          + decode_row * decode rows + context_token * (decode context + context behind prefill chunks)
 //!          + (context_token_beside_prompts - context_token) * decode context, if there are prefill tokens
+//!          - shared_token * tokens of blocks that other sequences hold too (at most the decode context)
 //!          + idle_tile * decode rows * length of the prefill chunks, weighted by themselves
 //!          + prefill_pair * (sum of chunk * context - half the sum of chunk^2) + prefill_token * prefill tokens
 //!          + mixed_step, if there are prefill tokens
@@ -59,7 +60,9 @@ struct Tables {
     mixed_step_ps: u64,
     decode_row_ps: u64,
     context_token_ps: u64,
+    shared_token_ps: u64,
     mixed_context_token_ps: u64,
+    mixed_shared_token_ps: u64,
     idle_tile_ps: u64,
     /// Of half a pair: the causal half of a chunk's square may be odd.
     prefill_half_pair_ps: u64,
@@ -104,7 +107,9 @@ impl RooflineSteps {
             mixed_step_ps: ps(operators.mixed_step()),
             decode_row_ps: ps(operators.decode_row()),
             context_token_ps: ps(operators.context_token()),
+            shared_token_ps: ps(operators.shared_token()),
             mixed_context_token_ps: ps(operators.context_token_beside_prompts()),
+            mixed_shared_token_ps: ps(operators.shared_token_beside_prompts()),
             idle_tile_ps: ps(operators.idle_tile()),
             prefill_half_pair_ps: ps(operators.prefill_pair() / 2.0),
             prefill_token_ps: ps(operators.prefill_token()),
@@ -127,12 +132,15 @@ impl RooflineSteps {
         if tokens == 0 {
             return SimDuration::ZERO;
         }
+        // A read that is saved was counted: a token costs at least what is saved of it.
+        let shared = shape.shared_tokens.min(shape.decode_context_tokens);
         if shape.prefill_tokens == 0 {
             let (without_context, per_token) = self.decode_ps(shape.decode_seqs);
             let ps = per_token
                 .checked_mul(shape.decode_context_tokens)
                 .and_then(|context| without_context.checked_add(context));
-            return SimDuration::from_ps(ps.expect("a step within the horizon of 213 days"));
+            let ps = ps.expect("a step within the horizon of 213 days");
+            return SimDuration::from_ps(ps - shared * tables.shared_token_ps);
         }
         // The longest chunk, or nearly: the mean in which each counts by its length.
         let chunk = shape.prefill_squares / shape.prefill_tokens;
@@ -150,7 +158,13 @@ impl RooflineSteps {
         let ps = terms
             .iter()
             .try_fold(0_u64, |sum, &(amount, coefficient)| sum.checked_add(amount.checked_mul(coefficient)?));
-        SimDuration::from_ps(ps.expect("a step within the horizon of 213 days"))
+        let ps = ps.expect("a step within the horizon of 213 days");
+        SimDuration::from_ps(ps - shared * tables.mixed_shared_token_ps)
+    }
+
+    /// As [`StepTimeModel::shared_token_ps`](super::StepTimeModel::shared_token_ps).
+    pub fn shared_token_ps(&self) -> u64 {
+        self.0.shared_token_ps
     }
 
     /// As [`StepTimeModel::decode_ps`](super::StepTimeModel::decode_ps). A token of context costs the same whatever the
@@ -202,7 +216,9 @@ impl RooflineSteps {
             mixed_step_ps: scaled(tables.mixed_step_ps, factors.fixed),
             decode_row_ps: scaled(tables.decode_row_ps, factors.sequences),
             context_token_ps: scaled(tables.context_token_ps, factors.context),
+            shared_token_ps: scaled(tables.shared_token_ps, factors.context),
             mixed_context_token_ps: scaled(tables.mixed_context_token_ps, factors.context),
+            mixed_shared_token_ps: scaled(tables.mixed_shared_token_ps, factors.context),
             idle_tile_ps: scaled(tables.idle_tile_ps, factors.context),
             prefill_half_pair_ps: scaled(tables.prefill_half_pair_ps, factors.prefill_attention),
             prefill_token_ps: scaled(tables.prefill_token_ps, factors.prefill_attention),
@@ -239,11 +255,12 @@ pub fn linear_estimate(
 impl Serialize for RooflineSteps {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let tables = &*self.0;
-        let mut fields = serializer.serialize_struct("RooflineSteps", 10)?;
+        let mut fields = serializer.serialize_struct("RooflineSteps", 11)?;
         fields.serialize_field("step_ps", &tables.step_ps)?;
         fields.serialize_field("mixed_step_ps", &tables.mixed_step_ps)?;
         fields.serialize_field("per_decode_seq_ps", &tables.decode_row_ps)?;
         fields.serialize_field("per_context_token_ps", &tables.context_token_ps)?;
+        fields.serialize_field("per_shared_token_ps", &tables.shared_token_ps)?;
         fields.serialize_field("per_mixed_context_token_ps", &tables.mixed_context_token_ps)?;
         fields.serialize_field("per_idle_tile_ps", &tables.idle_tile_ps)?;
         fields.serialize_field("per_prefill_half_pair_ps", &tables.prefill_half_pair_ps)?;

@@ -210,12 +210,25 @@ impl<'a> Operators<'a> {
         self.full_layers * self.device.kv_read(self.kv_bytes()).max(self.latent_scores())
     }
 
+    /// What is saved of it where another sequence of the batch holds the same block: attention kernels run sequences that
+    /// came one after another side by side, and read their blocks in step.
+    pub fn shared_token(&self) -> f64 {
+        let read = self.full_layers * self.device.kv_read(self.kv_bytes());
+        read * self.engine.shared_from_cache.min(1.0)
+    }
+
     /// The same beside prompts.
     pub fn context_token_beside_prompts(&self) -> f64 {
         if self.latent.is_some() {
             return self.context_token();
         }
         self.full_layers * self.device.attention_beside_prompts(self.heads, self.head_dim, self.kv_bytes())
+    }
+
+    /// What is saved of it where another sequence holds the same block: nothing where empty tiles take longer than reading.
+    pub fn shared_token_beside_prompts(&self) -> f64 {
+        let packs = self.context_token_beside_prompts() <= self.context_token();
+        if packs { self.shared_token() } else { 0.0 }
     }
 
     /// One decoding sequence beside one token of the longest prompt.
