@@ -29,7 +29,9 @@ pub use matching::{
     Alike, Guess, Match, MatchError, Matched, Simulate, Target, Untold, latencies, match_latencies,
 };
 pub use measured::{Caveat, CaveatKind, Measured, MeasuredRequest, Setting};
-pub use profile::{ProfileFacts, matched_profile, plain_profile_toml, profile, profile_toml, remark};
+pub use profile::{
+    ProfileFacts, matched_profile, plain_profile_toml, profile, profile_toml, remark, unfitted_profile,
+};
 pub use solo::{FrontEnd, front_end, solo_steps};
 pub use steps::{MeasuredStep, ServerFacts, StepLog};
 pub use summary::{MeasuredSummary, Quantile, Statistic, SummaryOrigin};

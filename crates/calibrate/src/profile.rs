@@ -147,6 +147,35 @@ pub fn profile_toml(facts: &ProfileFacts, fit: &Fit) -> Result<String, toml::ser
     Ok(out)
 }
 
+/// A profile before its fit: nothing said of where it comes from.
+pub fn unfitted_profile(facts: &ProfileFacts, front_end: &FrontEndTimes) -> Profile {
+    Profile {
+        name: facts.name.clone(),
+        gpu: facts.gpu.clone(),
+        model: facts.model.clone(),
+        engine_version: facts.engine_version.clone(),
+        tensor_parallel_size: facts.tensor_parallel_size,
+        front_end_overhead_ms: front_end.receipt_ms,
+        tokenising_us_per_token: front_end.tokenising_us_per_token,
+        streaming_us_per_token: front_end.streaming_us_per_token,
+        coefficients: None,
+        corrections: None,
+        origin: Origin::Calibrated {
+            fitted_on: String::new(),
+            residuals: String::new(),
+            coefficient_sources: String::new(),
+            range: ProfileRange {
+                min_decode_seqs: 1,
+                max_decode_seqs: 1,
+                min_context_tokens: 1,
+                max_context_tokens: 1,
+                max_prefill_tokens: 1,
+            },
+        },
+        covariance: None,
+    }
+}
+
 /// The profile of parameters that were found by matching `what` (requests, rows): that and `residuals` in words.
 pub fn matched_profile(
     what: &str,
@@ -160,15 +189,6 @@ pub fn matched_profile(
     let fitted: Vec<String> = matched.parameters.iter().map(|parameter| parameter.name.clone()).collect();
     let known = matched.covariance.iter().flatten().all(|value| value.is_finite());
     Profile {
-        name: facts.name.clone(),
-        gpu: facts.gpu.clone(),
-        model: facts.model.clone(),
-        engine_version: facts.engine_version.clone(),
-        tensor_parallel_size: facts.tensor_parallel_size,
-        front_end_overhead_ms: front_end.receipt_ms,
-        tokenising_us_per_token: front_end.tokenising_us_per_token,
-        streaming_us_per_token: front_end.streaming_us_per_token,
-        coefficients: None,
         corrections: Some(corrections),
         origin: Origin::Calibrated {
             fitted_on: facts.fitted_on.clone(),
@@ -182,6 +202,7 @@ pub fn matched_profile(
             range,
         },
         covariance: known.then(|| Covariance { parameters: fitted, matrix: matched.covariance.clone() }),
+        ..unfitted_profile(facts, front_end)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::args::TheoryAdmissionArgs;
 use crate::exit::{Failure, print};
 use crate::scenario_file::{ScenarioFile, Source};
 
+use super::output;
 use super::predict::LossScenario;
 
 /// The gain is known within half of this (good requests/s).
@@ -42,8 +43,7 @@ pub(crate) fn theory_admission(args: &TheoryAdmissionArgs) -> Result<ExitCode, F
     }
     let exported = one_step.as_ref().unwrap_or(&best);
     if let Some(path) = &args.out {
-        std::fs::write(path, exported.to_csv())
-            .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))?;
+        output::write(path, &exported.to_csv())?;
     }
     let report = Report { args, name: &file.name, system: &system, limit_s, rules, exported };
     print(&if args.json { report.to_json() } else { report.to_text() })?;

@@ -13,6 +13,7 @@ use kendall_serving::step_time::roofline::{Efficiencies, linear_estimate};
 use serde_json::json;
 
 use super::calibrate_text as text;
+use super::output;
 use crate::args::CalibrateArgs;
 use crate::exit::{Failure, print};
 
@@ -51,7 +52,7 @@ pub(crate) fn calibrate(args: &CalibrateArgs) -> Result<ExitCode, Failure> {
         write_profile(path, &facts, &fitted)?;
     }
     if let Some(path) = &args.plot {
-        write(path, &residual_plot(&logs, &fitted.coefficients))?;
+        output::write(path, &residual_plot(&logs, &fitted.coefficients))?;
     }
     let report = if args.json {
         format!("{:#}\n", json(&runs, &server, &options, &fitted, front_end.as_ref(), &facts))
@@ -208,12 +209,7 @@ pub(super) fn write_profile(path: &Path, facts: &ProfileFacts, fitted: &Fit) -> 
         }
     }
     let toml = profile_toml(facts, fitted).map_err(|error| Failure::Failed(error.to_string()))?;
-    write(path, &toml)
-}
-
-pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text)
-        .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
+    output::write(path, &toml)
 }
 
 pub(super) fn json(

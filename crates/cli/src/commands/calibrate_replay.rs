@@ -11,9 +11,10 @@ use kendall_serving::step_time::roofline::{Deployment, Efficiencies, FrontEndTim
 use kendall_validate::minor_version;
 use serde_json::json;
 
-use super::calibrate::{described, write};
+use super::calibrate::described;
 use super::calibrate_requests::{RequestFit, fit_requests};
 use super::calibrate_text as text;
+use super::output;
 use crate::args::CalibrateArgs;
 use crate::exit::{Failure, print};
 use crate::scenario_file::{ScenarioFile, Source};
@@ -85,7 +86,7 @@ pub(super) fn calibrate(
     );
     if let Some(path) = &args.out {
         let toml = plain_profile_toml(&profile).map_err(|error| Failure::Failed(error.to_string()))?;
-        write(path, &toml)?;
+        output::write(path, &toml)?;
     }
     print(&if args.json {
         format!("{:#}\n", json!({ "server": server, "fit": fitted, "profile": profile }))

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use kendall_calibrate::fit::{Fit, FitOptions, Term, fit};
 use kendall_calibrate::{
     Guess, Measured, ProfileFacts, ServerFacts, StepLog, matched_profile, plain_profile_toml,
+    unfitted_profile,
 };
 use kendall_serving::catalog::{Origin, Profile, ProfileRange, gpu, model};
 use kendall_serving::step_time::roofline::{Corrections, Efficiencies, FrontEndTimes};
@@ -13,12 +14,13 @@ use kendall_serving::{BatchShape, SimulationConfig};
 use kendall_validate::StepTimeChoice;
 use serde_json::json;
 
-use super::calibrate::{described, json as of_steps_json, logs, options, server, write, write_profile};
+use super::calibrate::{described, json as of_steps_json, logs, options, server, write_profile};
 use super::calibrate_replay::rounded;
 use super::calibrate_requests::{FRONT_END_SPREAD, SPREAD, roofline_guesses};
 use super::calibrate_rows_fit::{Rows, RowsFit, Start, fit_rows};
 use super::calibrate_rows_text as rows_text;
 use super::calibrate_text as text;
+use super::output;
 use super::validate::write_plot;
 use crate::args::CalibrateArgs;
 use crate::exit::{Failure, print};
@@ -66,35 +68,6 @@ fn server_of(rows: &Rows) -> Result<ServerFacts, Failure> {
     })
 }
 
-/// A profile before its fit: nothing said of where it comes from.
-fn template(facts: &ProfileFacts, front_end: &FrontEndTimes) -> Profile {
-    Profile {
-        name: facts.name.clone(),
-        gpu: facts.gpu.clone(),
-        model: facts.model.clone(),
-        engine_version: facts.engine_version.clone(),
-        tensor_parallel_size: facts.tensor_parallel_size,
-        front_end_overhead_ms: front_end.receipt_ms,
-        tokenising_us_per_token: front_end.tokenising_us_per_token,
-        streaming_us_per_token: front_end.streaming_us_per_token,
-        coefficients: None,
-        corrections: None,
-        origin: Origin::Calibrated {
-            fitted_on: String::new(),
-            residuals: String::new(),
-            coefficient_sources: String::new(),
-            range: ProfileRange {
-                min_decode_seqs: 1,
-                max_decode_seqs: 1,
-                min_context_tokens: 1,
-                max_context_tokens: 1,
-                max_prefill_tokens: 1,
-            },
-        },
-        covariance: None,
-    }
-}
-
 fn default_front_end(args: &CalibrateArgs, rows: &Rows) -> FrontEndTimes {
     let minor = rows.of_fit.first().and_then(|session| session.server.minor);
     let mut front_end = Efficiencies::built_in().front_end_of(minor);
@@ -123,7 +96,10 @@ fn by_factors(
     }
     let front_end = default_front_end(args, rows);
     let start = Start {
-        template: Profile { corrections: Some(Corrections::default()), ..template(facts, &front_end) },
+        template: Profile {
+            corrections: Some(Corrections::default()),
+            ..unfitted_profile(facts, &front_end)
+        },
         guesses: roofline_guesses(&front_end),
     };
     let found = fit_rows(rows, &start, round_front_end).map_err(Failure::Invalid)?;
@@ -138,7 +114,7 @@ fn by_factors(
     );
     if let Some(path) = &args.out {
         let toml = plain_profile_toml(&profile).map_err(|error| Failure::Failed(error.to_string()))?;
-        write(path, &toml)?;
+        output::write(path, &toml)?;
     }
     let report = format!(
         "Measured\n  {}\n\nParameters of {}, by simulating the rows\n{}{}\n{}",
@@ -235,7 +211,7 @@ fn start_with_steps(
         guesses.push(guess(FRONT_END, receipt_ms.max(0.01), FRONT_END_SPREAD));
     }
     let coefficients = Some(of_steps.coefficients);
-    Ok(Start { template: Profile { coefficients, ..template(facts, &front_end) }, guesses })
+    Ok(Start { template: Profile { coefficients, ..unfitted_profile(facts, &front_end) }, guesses })
 }
 
 /// What the roofline says of a prompt token, up to the longest prompt of the rows (ps).

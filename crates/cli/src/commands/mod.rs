@@ -13,6 +13,7 @@ mod catalog;
 mod conformance;
 mod explain;
 mod import;
+mod output;
 mod predict;
 mod replay;
 mod replications;

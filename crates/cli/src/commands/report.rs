@@ -9,6 +9,7 @@ use crate::args::{ReportArgs, ReportFormat};
 use crate::exit::{Failure, print};
 use crate::scenario_file::{ScenarioFile, Source};
 
+use super::output::write;
 use super::predict;
 
 pub(crate) fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
@@ -113,16 +114,6 @@ fn say(args: &ReportArgs, text: &str) -> Result<ExitCode, Failure> {
         print(text)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    let Some(name) = name else {
-        return Err(Failure::Invalid(format!("{}: this is no name of a file", path.display())));
-    };
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    OutputDir::create(folder)?.write(name, text.as_bytes())?.publish()?;
-    Ok(())
 }
 
 fn figures(document: &Document, folder: &Path) -> Result<ExitCode, Failure> {

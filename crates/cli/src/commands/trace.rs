@@ -4,11 +4,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kendall_des::{SimDuration, SimTime};
-use kendall_report::{OutputDir, PerfettoTrace, PrometheusMetrics, Window, WrittenFile};
+use kendall_report::{PerfettoTrace, PrometheusMetrics, Window, WrittenFile};
 
 use crate::args::{TraceArgs, TraceFormat};
 use crate::exit::{Failure, print};
 
+use super::output;
 use super::replay::Replay;
 
 pub(crate) fn trace(args: &TraceArgs) -> Result<ExitCode, Failure> {
@@ -23,7 +24,7 @@ pub(crate) fn trace(args: &TraceArgs) -> Result<ExitCode, Failure> {
     match args.format {
         TraceFormat::Perfetto => {
             let path = args.out.as_deref().unwrap_or(Path::new("trace.json"));
-            let (folder, name) = place(path)?;
+            let (folder, name) = output::place(path)?;
             let file = folder.begin(name)?;
             let trace = PerfettoTrace::new(file, window, replicas, engine.usable_blocks());
             let (_, trace) = replay.play(trace)?;
@@ -39,23 +40,12 @@ pub(crate) fn trace(args: &TraceArgs) -> Result<ExitCode, Failure> {
             match &args.out {
                 None => print(&text)?,
                 Some(path) => {
-                    let (folder, name) = place(path)?;
-                    folder.write(name, text.as_bytes())?.publish()?;
+                    output::write(path, &text)?;
                 }
             }
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The folder of a file, and its name.
-fn place(path: &Path) -> Result<(OutputDir, &str), Failure> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    let Some(name) = name else {
-        return Err(Failure::Invalid(format!("{}: this is no name of a file", path.display())));
-    };
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok((OutputDir::create(folder)?, name))
 }
 
 fn time(seconds: f64) -> Result<SimTime, Failure> {

@@ -8,6 +8,7 @@ use kendall_serving::catalog::Profile;
 use kendall_serving::step_time::roofline::Efficiencies;
 use kendall_validate::{Peers, RowResult, StepTimeChoice, Table, Validation, validate as compare};
 
+use super::output;
 use super::report::write_page;
 use super::validate_text as text;
 use crate::args::{StepTimes, ValidateArgs};
@@ -65,11 +66,10 @@ pub(super) fn write_plot(path: &Path, rows: &[RowResult]) -> Result<(), Failure>
         let pairs = counted.filter_map(|row| pair(row.metrics.get(metric)?));
         (label, pairs.filter(|&(measured, predicted)| measured > 0.0 && predicted > 0.0).collect())
     });
-    let title = "Predicted against measured latencies, one dot a row; outer lines 10 % off";
+    let title = "Predicted against measured latencies, one dot a row";
     let svg = scatter(title, "s", &series).to_svg(Colours::Fixed);
     let svg = svg.map_err(|error| Failure::Failed(error.to_string()))?;
-    std::fs::write(path, svg)
-        .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
+    output::write(path, &svg)
 }
 
 /// The comparison as a report reads it: what `--json` prints, with what it was made of.
