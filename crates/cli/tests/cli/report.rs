@@ -143,7 +143,7 @@ fn theory_stands_over_a_run_that_it_describes() {
         &[
             "Theory beside the simulation",
             "paged (theory)",
-            "Overload begins at 19.72 req/s",
+            "Overload begins at 19.68 req/s",
             "m/g/1 says nothing here",
         ],
     );
