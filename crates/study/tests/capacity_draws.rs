@@ -26,7 +26,11 @@ fn play(text: &str, slo: &str, find: Find, factors: &[f64], search_each: bool) -
         simulation: &resolved.simulation,
         slos: &slos,
         find,
-        rate_per_s: scenario.workload.arrivals.as_ref().and_then(|arrivals| arrivals.rate_per_s()),
+        rate_per_s: scenario
+            .workload
+            .arrivals
+            .as_ref()
+            .and_then(kendall_serving::workload::Arrivals::rate_per_s),
         confidence: 0.95,
         requests: 4_000,
         resolution: 0.02,

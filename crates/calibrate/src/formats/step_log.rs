@@ -24,10 +24,26 @@ pub(crate) fn recognises(header: &[&str]) -> bool {
     timed && has("prefill_tokens") && has("decode_seqs")
 }
 
+/// How long a step took.
+enum Timed {
+    By(Column),
+    Between(Column, Column),
+}
+
+impl Timed {
+    /// A header that looks right at a glance may lack them: `step_s"` is another name.
+    fn of(table: &Table<'_>) -> Result<Self, ReadError> {
+        match (table.column(&["start_s"]), table.column(&["end_s"])) {
+            (Some(start), Some(end)) if table.column(&DURATIONS).is_none() => Ok(Self::Between(start, end)),
+            _ => table.required(&DURATIONS, "how long a step took").map(Self::By),
+        }
+    }
+}
+
+const DURATIONS: [&str; 2] = ["step_s", "step_s_median"];
+
 struct Columns {
-    duration: Option<Column>,
-    start: Option<Column>,
-    end: Option<Column>,
+    timed: Timed,
     run: Option<Column>,
     prefill_tokens: Column,
     decode_seqs: Column,
@@ -42,9 +58,7 @@ struct Columns {
 impl Columns {
     fn of(table: &Table<'_>) -> Result<Self, ReadError> {
         Ok(Self {
-            duration: table.column(&["step_s", "step_s_median"]),
-            start: table.column(&["start_s"]),
-            end: table.column(&["end_s"]),
+            timed: Timed::of(table)?,
             run: table.column(&["run", "replica"]),
             prefill_tokens: table.required(&["prefill_tokens"], "tokens of prompts")?,
             decode_seqs: table.required(&["decode_seqs"], "decoding sequences")?,
@@ -120,16 +134,15 @@ fn is_guessed(step: &MeasuredStep, columns: &Columns) -> bool {
 
 fn read_row(row: &Row<'_>, columns: &Columns) -> Result<MeasuredStep, ReadError> {
     let amount = |column: Option<Column>| column.map_or(Ok(None), |column| row.amount(column));
-    let duration_s = match (columns.duration, columns.start, columns.end) {
-        (Some(duration), ..) => row.required(duration)?,
-        (None, Some(start), Some(end)) => {
+    let duration_s = match columns.timed {
+        Timed::By(duration) => row.required(duration)?,
+        Timed::Between(start, end) => {
             let duration = row.required(end)? - row.required(start)?;
             if duration < 0.0 {
                 return Err(row.wrong(end, "an instant not before start_s"));
             }
             duration
         }
-        _ => unreachable!("recognises() demands a duration or both instants"),
     };
     let prefill_tokens = row.required(columns.prefill_tokens)?;
     let decode_seqs = row.required(columns.decode_seqs)?;

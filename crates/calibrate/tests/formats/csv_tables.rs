@@ -124,3 +124,13 @@ fn faults_are_named_with_line_field_and_remedy() {
         assert!(message.starts_with(expected), "{message}");
     }
 }
+
+/// Found by the fuzzer: what tells a table apart is more lenient with quotes than what reads it.
+#[test]
+fn a_duration_under_another_name_is_missing() {
+    let text = "step_s\",prefill_tokens,decode_seqs\n0.01,0,3\n";
+    assert_eq!(
+        message(text),
+        "r: column step_s or step_s_median is missing; expected how long a step took; mend the table, or write it again"
+    );
+}

@@ -8,7 +8,7 @@ use kendall_calibrate::{
     Guess, Measured, ProfileFacts, ServerFacts, StepLog, matched_profile, plain_profile_toml,
     unfitted_profile,
 };
-use kendall_serving::catalog::{Origin, Profile, ProfileRange, gpu, model};
+use kendall_serving::catalog::{Profile, ProfileRange, gpu, model};
 use kendall_serving::step_time::roofline::{Corrections, Efficiencies, FrontEndTimes};
 use kendall_serving::{BatchShape, SimulationConfig};
 use kendall_validate::StepTimeChoice;

@@ -144,12 +144,14 @@ pub fn capacity<W: Workloads>(
 }
 
 /// What the points of a question share, and what its workload asks of the server.
+type Prepared<'a, W, T> = (Bench<'a, W, T>, OfferedLoad);
+
 fn bench<'a, W: Workloads, T: Watch>(
     question: &Question<'a>,
     workloads: &'a W,
     workers: &'a Workers,
     watch: &'a T,
-) -> Result<(Bench<'a, W, T>, OfferedLoad), CapacityError<W::Error>> {
+) -> Result<Prepared<'a, W, T>, CapacityError<W::Error>> {
     let open = workloads.open(0).map_err(RunError::Workload)?;
     let single = SimulationConfig { replicas: 1, ..question.simulation.clone() };
     let config = if question.find == Find::Replicas { &single } else { question.simulation };
