@@ -286,12 +286,12 @@ proptest! {
 fn deep_overload_has_an_answer() {
     let law = |n| LengthLaw::constant(n).unwrap();
     let row = BatchStep {
-        prefill_base_s: 0.0055920143652739875,
+        prefill_base_s: 0.005_592_014_365_273_987_5,
         prefill_token_s: 0.0,
-        decode_s: 0.01735856673993521,
+        decode_s: 0.017_358_566_739_935_21,
     };
     let service_s = row.prefill_base_s + 72.0 * row.decode_s;
-    for rate in [10.0, 17.211262915479498, 18.0, 30.0] {
+    for rate in [10.0, 17.211_262_915_479_498, 18.0, 30.0] {
         let system = System::new(rate, 1, 2754, law(1), law(72), StepTimes::new(vec![row]).unwrap()).unwrap();
         let ours = reserved_kv(&system).unwrap();
         assert!((ours.ttft.total() - 1.0).abs() < 1e-6, "{rate}: mass {}", ours.ttft.total());
