@@ -107,6 +107,7 @@ impl Need {
         let decodes = output - 1.0;
         // Contexts after each decode: prompt + 1, prompt + 2, ...
         let contexts = decodes * prompt + decodes * (decodes + 1.0) / 2.0;
+        let own_contexts = decodes * own + decodes * (decodes + 1.0) / 2.0;
         // A prompt in chunks attends to at least half of the square; own tokens come last.
         let attention = own * own / 2.0;
         let ps = c.per_prefill_token_ps as f64 * own
@@ -114,9 +115,10 @@ impl Need {
             + c.per_prefill_attention_ps as f64 * attention
             + c.per_decode_seq_ps as f64 * decodes
             + c.per_decode_context_token_ps as f64 * contexts
+            // What others may hold too is read for all of them at once, as far as the step times say so.
+            - config.step_time.shared_token_ps() as f64 * (contexts - own_contexts)
             + c.per_new_seq_ps as f64;
         let block = f64::from(engine.block_size);
-        let own_contexts = decodes * own + decodes * (decodes + 1.0) / 2.0;
         Self {
             terms_s: ps / 1e12,
             rows: output / f64::from(engine.max_num_seqs),
@@ -163,7 +165,7 @@ fn mean(values: &[f64]) -> Option<Interval> {
 mod tests {
     use super::*;
     use kendall_des::SimTime;
-    use kendall_serving::EngineConfig;
+    use kendall_serving::{EngineConfig, Simulation, TokenSegment};
 
     const MS: u64 = 1_000_000_000;
 
@@ -207,5 +209,33 @@ mod tests {
         let sampled = sampled(&config(1, 0), 10, 20);
         assert_eq!((sampled.requests, sampled.rate_per_s), (100, Some(7.0)));
         assert!((sampled.median_output_tokens - 20.0).abs() < 1e-9);
+    }
+
+    /// Requests at once with one long prompt between them, whose steps read it once as far as the cache serves it.
+    #[test]
+    fn no_server_is_faster_than_its_bound_where_prompts_are_shared() {
+        struct Nothing;
+        impl kendall_serving::Observer for Nothing {
+            fn token_gaps(&mut self, _gap: kendall_des::SimDuration, _n: u64) {}
+            fn departed(&mut self, _record: &kendall_serving::RequestRecord) {}
+            fn gauges(&mut self, _replica: u32, _now: SimTime, _gauges: kendall_serving::EngineGauges) {}
+        }
+        let scenario = "[workload]\n[server]\ngpu = \"H100\"\nmodel = \"Qwen/Qwen3-14B\"\nengine_version = \"0.23\"\n\
+                        max_num_seqs = 256\nmax_model_len = 8192\nstep_time = { model = \"roofline\" }\n";
+        let scenario = kendall_serving::scenario::Scenario::from_toml(scenario).expect("a scenario");
+        let config = kendall_serving::scenario::resolve(&scenario).expect("it resolves").simulation;
+        let (prompt, output, number) = (4_000, 400, 2_000_u64);
+        let requests = || {
+            let segment = TokenSegment { stream: TokenStream::Shared(0), start: 0, len: prompt };
+            let spec = RequestSpec {
+                prompt: PromptContent::Segments(Box::new([segment])),
+                ..RequestSpec::new(SimTime::ZERO, prompt, output)
+            };
+            Box::new((0..number).map(move |_| Ok(spec.clone())))
+        };
+        let bound = offered_load(&config, requests(), None, SAMPLE).expect("no error").bound_per_s;
+        let (end, _) = Simulation::new(&config, requests(), Nothing).expect("valid").run().expect("it ends");
+        let (bound, rate) = (bound.expect("steps take time"), number as f64 / end.end.as_secs_f64());
+        assert!(rate < bound && rate > 0.5 * bound, "{rate} of at most {bound} requests/s");
     }
 }

@@ -71,7 +71,8 @@ impl StepTimeModel {
         }
     }
 
-    /// Coefficients of steps that are never longer than this model's: for bounds on what a server can do.
+    /// Coefficients of steps that are never longer than this model's, where sequences share nothing: for bounds on what a server
+    /// can do. Less [`Self::shared_token_ps`] for each shared token they are bounds in any case.
     pub fn at_least(&self) -> LinearCoefficients {
         match self {
             Self::Linear(coefficients) => *coefficients,

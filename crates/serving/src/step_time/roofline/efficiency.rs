@@ -125,7 +125,6 @@ pub struct Engine {
     pub sustained_compute: f64,
     /// Share of that rate that a long step loses besides: the power limit lowers the clocks of a GPU that does nothing but
     /// multiply. A step whose products take a tenth of a second loses half of it.
-    #[serde(default)]
     pub power_limit_loss: f64,
     /// Share of the keys and values in blocks of several sequences that all but one of them find in the L2 cache.
     pub shared_from_cache: f64,
