@@ -37,17 +37,9 @@ pub struct ProfileFacts {
 
 /// The profile of a fit.
 pub fn profile(facts: &ProfileFacts, fit: &Fit) -> Profile {
+    let front_end = FrontEndTimes { receipt_ms: facts.front_end_overhead_ms, ..FrontEndTimes::default() };
     Profile {
-        name: facts.name.clone(),
-        gpu: facts.gpu.clone(),
-        model: facts.model.clone(),
-        engine_version: facts.engine_version.clone(),
-        tensor_parallel_size: facts.tensor_parallel_size,
-        front_end_overhead_ms: facts.front_end_overhead_ms,
-        tokenising_us_per_token: 0.0,
-        streaming_us_per_token: 0.0,
         coefficients: Some(fit.coefficients),
-        corrections: None,
         origin: Origin::Calibrated {
             fitted_on: facts.fitted_on.clone(),
             residuals: residuals(facts, fit),
@@ -55,6 +47,7 @@ pub fn profile(facts: &ProfileFacts, fit: &Fit) -> Profile {
             range: fit.range,
         },
         covariance: Some(covariance(facts, fit)),
+        ..unfitted_profile(facts, &front_end)
     }
 }
 
